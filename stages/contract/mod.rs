@@ -1,0 +1,22 @@
+//! What a stage is: typed parameters, typed ports, files, and a function from inputs to outputs.
+//!
+//! A kind is one file: a parameters struct whose doc comments are the manifest's documentation, and an `impl Stage`.
+//! Everything else (defaults, keys, schema, help) follows from it.
+
+mod context;
+mod failure;
+mod kind;
+mod params;
+mod port;
+mod random;
+mod session;
+mod source;
+
+pub use context::{Ctx, Inputs, Loaded, Outputs};
+pub use failure::Failure;
+pub use kind::{DynStage, Kind, Lane, Stage};
+pub use params::{File, Seed, Select, Source};
+pub use port::{Accept, Arrived, Facts, Given, InputPort, Mistake, OutputPort, PortType, Ports};
+pub use random::{Purpose, rng};
+pub use session::Session;
+pub use source::{Fetch, Resolved, SourceError, user_cache};
