@@ -3,8 +3,14 @@
 //! `contract` says what a stage is; the engine in `src/` drives stages through it and knows nothing more.
 
 pub mod contract;
+pub mod lm;
 
 pub use contract::*;
+
+/// A session on `wanted`: `auto`, `cpu`, `cuda` or `cuda:N`. No device is touched until a stage asks for it.
+pub fn open_session(wanted: &str) -> Box<dyn Session> {
+    Box::new(lm::Session::on(wanted))
+}
 
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[];

@@ -11,6 +11,8 @@ mod port;
 mod random;
 mod session;
 mod source;
+#[cfg(test)]
+pub mod testing;
 
 pub use context::{Ctx, Inputs, Loaded, Outputs};
 pub use failure::Failure;

@@ -1,0 +1,103 @@
+//! What is known of a model from its config alone: what flows along a plan's edges before any weight is read.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    families,
+    families::architecture::Architecture,
+    layers::param::Initial,
+    site::{Extent, Site},
+};
+use crate::{Mistake, Select};
+
+/// The shape of a model.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ModelFacts {
+    pub family: String,
+    pub layers: usize,
+    pub heads: usize,
+    pub kv_heads: usize,
+    pub d_model: usize,
+    pub d_head: usize,
+    pub vocab: usize,
+    /// The longest text that the model was made for, where the config says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<usize>,
+    /// The sites that the family has.
+    pub sites: Vec<Site>,
+}
+
+impl ModelFacts {
+    /// From a `config.json` of Hugging Face.
+    pub fn of(config: &Value) -> Result<Self, String> {
+        Ok(Self::from(&families::architecture(config)?))
+    }
+
+    /// How many heads a site has; 0 where it has none.
+    pub fn heads_at(&self, site: Site) -> usize {
+        match site.extent() {
+            Extent::KvHeads => self.kv_heads,
+            Extent::Heads | Extent::Pattern => self.heads,
+            Extent::Residual | Extent::Scale | Extent::Logits => 0,
+        }
+    }
+
+    /// What is wrong with a site, and with the layers and heads asked of it. `heads` is what was asked, if anything.
+    pub fn site_mistakes(&self, at: &str, site: Site, layers: &Select, heads: &Select) -> Vec<Mistake> {
+        let mut found = vec![];
+        if !self.sites.contains(&site) {
+            let sites: Vec<_> = self.sites.iter().map(|site| site.name()).collect();
+            found.push(
+                Mistake::new(format!("{at}.site"), format!("a {} has no site `{}`", self.family, site.name()))
+                    .help(format!("it has {}", sites.join(", "))),
+            );
+        }
+        let layered = if site.per_layer() { self.layers } else { 0 };
+        found.extend(misfit(at, "layer", site, layers, layered));
+        found.extend(misfit(at, "head", site, heads, self.heads_at(site)).map(|mistake| match site {
+            Site::AttnOut => mistake.help("one head's output before the output projection is the site `z`"),
+            _ => mistake,
+        }));
+        found
+    }
+}
+
+/// What is wrong with a selection of `what`s at a site that has `count` of them.
+fn misfit(at: &str, what: &str, site: Site, select: &Select, count: usize) -> Option<Mistake> {
+    let at = format!("{at}.{what}s");
+    match (select, count) {
+        (Select::All, _) => None,
+        (_, 0) => Some(Mistake::new(at, format!("the site `{}` has no {what}s", site.name()))),
+        _ => select.indices(count, what).err().map(|problem| Mistake::new(at, problem)),
+    }
+}
+
+impl From<&Architecture> for ModelFacts {
+    fn from(architecture: &Architecture) -> Self {
+        Self {
+            family: architecture.family.to_owned(),
+            layers: architecture.blocks.len(),
+            heads: architecture.heads,
+            kv_heads: architecture.kv_heads,
+            d_model: architecture.d_model,
+            d_head: architecture.d_head,
+            vocab: architecture.vocab,
+            context: architecture.context,
+            sites: architecture.sites(),
+        }
+    }
+}
+
+/// Every tensor that the family pulls, by its path in a checkpoint, and its shape.
+pub fn tensor_shapes(config: &Value) -> Result<Vec<(String, Vec<usize>)>, String> {
+    let architecture = families::architecture(config)?;
+    Ok(architecture.params().into_iter().map(|param| (param.path.clone(), param.shape.clone())).collect())
+}
+
+/// What a tensor holds before training.
+pub fn initial(config: &Value, tensor: &str) -> Result<Initial, String> {
+    let architecture = families::architecture(config)?;
+    let found = architecture.params().into_iter().find(|param| param.path == tensor).map(|param| param.initial);
+    found.ok_or_else(|| format!("a {} has no tensor `{tensor}`", architecture.family))
+}

@@ -1,0 +1,139 @@
+//! Affine maps, and the unembedding.
+
+use burn::tensor::TensorData;
+use rayon::prelude::*;
+
+use super::param::Param;
+use crate::lm::{
+    Tensor,
+    weights::{Weights, checkpoint::WeightsError},
+};
+
+/// Tokens up to which a product with the transposed embedding is taken from the other side.
+const FEW: usize = 64;
+
+/// A weight stored `[out, in]`, as PyTorch's `Linear` does, and its bias.
+#[derive(Clone, PartialEq, Debug)]
+pub struct LinearSpec {
+    pub weight: Param,
+    pub bias: Option<Param>,
+}
+
+/// `x W + b`. The weight is held `[in, out]`: with the few rows of decoding the product then runs at the speed of
+/// memory, which it does not when a weight stored `[out, in]` is transposed at use.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor<2>,       // [in, out]
+    bias: Option<Tensor<2>>, // [1, out]
+}
+
+/// How the final residual becomes logits.
+#[derive(Clone, PartialEq, Debug)]
+pub enum UnembedSpec {
+    /// By the transposed embedding.
+    Tied,
+    Own(LinearSpec),
+}
+
+#[derive(Debug)]
+pub enum Unembed {
+    Tied,
+    Own(Box<Linear>),
+}
+
+impl LinearSpec {
+    /// `path.weight`, drawn with `std`, and `path.bias`, zero, where there is one.
+    pub fn new(path: &str, [inputs, outputs]: [usize; 2], bias: bool, std: f64) -> Self {
+        Self {
+            weight: Param::normal(format!("{path}.weight"), &[outputs, inputs], std),
+            bias: bias.then(|| Param::zeros(format!("{path}.bias"), &[outputs])),
+        }
+    }
+
+    pub fn params(&self) -> Vec<&Param> {
+        std::iter::once(&self.weight).chain(&self.bias).collect()
+    }
+
+    pub fn load(&self, weights: &Weights) -> Result<Linear, WeightsError> {
+        let [outputs, inputs] = [self.weight.shape[0], self.weight.shape[1]];
+        let bias = self.bias.as_ref().map(|bias| weights.read(bias)).transpose()?;
+        Ok(Linear::new(weights, &weights.read(&self.weight)?, bias, [outputs, inputs]))
+    }
+}
+
+impl Linear {
+    /// A map of these values, the weight in row-major `[out, in]`.
+    pub fn new(weights: &Weights, values: &[f32], bias: Option<Vec<f32>>, [outputs, inputs]: [usize; 2]) -> Self {
+        let weight = weights.upload(transposed(values, outputs, inputs), vec![inputs, outputs]);
+        let bias = bias.map(|bias| weights.upload(bias, vec![1, outputs]));
+        Self { weight, bias }
+    }
+
+    /// `[token, in]` → `[token, out]`
+    pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let y = x.matmul(self.weight.clone());
+        match &self.bias {
+            Some(bias) => y + bias.clone(),
+            None => y,
+        }
+    }
+}
+
+impl Unembed {
+    /// `[token, d_model]` → `[token, vocab]`
+    pub fn forward(&self, x: Tensor<2>, embedding: &Tensor<2>) -> Tensor<2> {
+        match self {
+            // With few tokens the embedding stands on the left, lest the whole table be packed for the product; with
+            // many, turning the result round would cost more.
+            Self::Tied if x.dims()[0] <= FEW => contiguous(embedding.clone().matmul(x.transpose()).transpose()),
+            Self::Tied => x.matmul(embedding.clone().transpose()),
+            Self::Own(linear) => linear.forward(x),
+        }
+    }
+}
+
+/// A transposed view, laid out row by row.
+fn contiguous(x: Tensor<2>) -> Tensor<2> {
+    let [rows, columns] = x.dims();
+    x.reshape([rows * columns]).reshape([rows, columns])
+}
+
+/// `[rows, columns]` → `[columns, rows]`, in tiles that stay in cache, on all cores.
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    const TILE: usize = 32;
+    let mut out = vec![0.0; values.len()];
+    out.par_chunks_mut(TILE * rows).enumerate().for_each(|(band, out)| {
+        let first = band * TILE;
+        for start in (0..rows).step_by(TILE) {
+            for (i, line) in out.chunks_exact_mut(rows).enumerate() {
+                for row in start..rows.min(start + TILE) {
+                    line[row] = values[row * columns + first + i];
+                }
+            }
+        }
+    });
+    out
+}
+
+/// The values of a tensor on the host, in row-major order. Free of copies where the device is the host.
+pub fn host<const D: usize>(x: Tensor<D>) -> Vec<f32> {
+    let data: TensorData = x.into_data();
+    data.into_vec().expect("the model computes in f32")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_transpose_moves_every_value() {
+        let (rows, columns) = (37, 70);
+        let values: Vec<f32> = (0..rows * columns).map(|i| i as f32).collect();
+        let turned = transposed(&values, rows, columns);
+        for row in 0..rows {
+            for column in 0..columns {
+                assert_eq!(turned[column * rows + row], values[row * columns + column]);
+            }
+        }
+    }
+}

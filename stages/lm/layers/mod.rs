@@ -1,0 +1,12 @@
+//! What families are made of: each layer hands its sites to the pass, so that every family has all of them.
+
+pub mod activation;
+pub mod attention;
+pub mod block;
+pub mod cache;
+pub mod linear;
+pub mod mask;
+pub mod mlp;
+pub mod norm;
+pub mod param;
+pub mod rotary;

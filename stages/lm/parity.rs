@@ -1,0 +1,241 @@
+//! For tests: every family against what PyTorch computed, at every site that the fixtures hold.
+
+use std::sync::Arc;
+
+use ndarray::{ArrayD, Axis};
+
+use super::{
+    Model, Tensor,
+    batch::Batch,
+    capture::{At, Take},
+    edit::{Change, Op},
+    fixture::{Fixture, distance},
+    layers::linear::host,
+    pass::{Pass, Wanted},
+    probe::Probe,
+    site::Site,
+};
+use crate::Select;
+
+const FAMILIES: [&str; 2] = ["gpt_neox", "llama"];
+const TOLERANCE: f32 = 1e-4;
+
+/// Every layer of a site, at every position.
+fn whole(site: Site, model: &Model) -> Take {
+    let layers = if site.per_layer() { (0..model.facts.layers).collect() } else { vec![0] };
+    Take { site, layers, heads: None, at: At::Positions(Select::All), norm: false }
+}
+
+/// The logits of a pass over `batch`, and what a capture of each site recorded of each row.
+fn run(model: &Model, batch: &Batch, sites: &[Site], changes: Vec<Change>) -> (Vec<f32>, Vec<Vec<ArrayD<f32>>>) {
+    let probe = Probe { changes, takes: sites.iter().map(|site| whole(*site, model)).collect() };
+    let mut pass = Pass::new(batch, &probe, Wanted::All);
+    let logits = host(model.forward(&mut pass, None));
+    let taken = pass.taken().into_iter().zip(&probe.takes).map(|(layers, take)| take.rows(layers, batch)).collect();
+    (logits, taken)
+}
+
+fn alone(ids: &[u32]) -> Batch {
+    Batch::right_padded(&[(0, ids)])
+}
+
+/// What the fixtures call the sites of the residual stream, and ours.
+const SITES: [(Site, &str); 8] = [
+    (Site::ResidPre, "resid"),
+    (Site::Pattern, "pattern"),
+    (Site::V, "v"),
+    (Site::Z, "z"),
+    (Site::AttnOut, "attn_out"),
+    (Site::MlpOut, "mlp_out"),
+    (Site::LnFinalScale, "final_norm_scale"),
+    (Site::ResidPost, "resid"),
+];
+
+#[test]
+fn single_prompts_agree_at_every_site() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let model = fixture.model();
+        for prompt in ["a", "b"] {
+            let ids = fixture.ids(prompt);
+            let (logits, taken) = run(&model, &alone(&ids), &SITES.map(|(site, _)| site), vec![]);
+            let expected = |what: &str| fixture.expected.get(&format!("{prompt}.{what}"));
+            assert!(distance(&logits, expected("logits")) < TOLERANCE, "{family} {prompt} logits");
+            for ((site, name), taken) in SITES.iter().zip(&taken) {
+                let ours = taken[0].as_slice().unwrap();
+                let layer = ids.len() * model.facts.d_model;
+                let theirs = match site {
+                    Site::ResidPre => &expected(name)[..ours.len()],
+                    Site::ResidPost => &expected(name)[layer..],
+                    _ => expected(name),
+                };
+                assert!(distance(ours, theirs) < TOLERANCE, "{family} {prompt} {name}: {}", distance(ours, theirs));
+            }
+        }
+    }
+}
+
+/// Both prompts in one batch, padded on either side: each row is what its prompt gives alone.
+#[test]
+fn padding_changes_nothing() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let model = fixture.model();
+        let (a, b) = (fixture.ids("a"), fixture.ids("b"));
+        let prompts: [(usize, &[u32]); 2] = [(0, &a), (1, &b)];
+        let sites = [Site::Z, Site::AttnOut, Site::MlpOut, Site::V];
+        let (alone_logits, alone_z) = run(&model, &alone(&b), &sites, vec![]);
+
+        let right = Batch::right_padded(&prompts);
+        let (logits, taken) = run(&model, &right, &sites, vec![]);
+        let vocab = model.facts.vocab;
+        let row = &logits[a.len() * vocab..][..b.len() * vocab];
+        assert!(distance(row, &alone_logits) < 1e-5, "{family} right");
+        for (taken, alone) in taken.iter().zip(&alone_z) {
+            assert!(
+                distance(taken[1].as_slice().unwrap(), alone[0].as_slice().unwrap()) < 1e-5,
+                "{family} right, sites"
+            );
+        }
+
+        let left = Batch::left_padded(&prompts);
+        let (logits, _) = run(&model, &left, &[], vec![]);
+        let row = &logits[(2 * a.len() - b.len()) * vocab..];
+        assert!(distance(row, &alone_logits) < 1e-5, "{family} left");
+        let theirs = fixture.expected.get("batch.logits");
+        assert!(distance(row, &theirs[(2 * a.len() - b.len()) * vocab..]) < TOLERANCE, "{family} left, expected");
+        assert!(distance(&logits[..a.len() * vocab], &theirs[..a.len() * vocab]) < TOLERANCE, "{family} first row");
+    }
+}
+
+#[test]
+fn a_left_padded_batch_agrees_at_its_sites() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let model = fixture.model();
+        let (a, b) = (fixture.ids("a"), fixture.ids("b"));
+        let batch = Batch::left_padded(&[(0, &a), (1, &b)]);
+        let probe = Probe { changes: vec![], takes: vec![whole(Site::Z, &model), whole(Site::AttnOut, &model)] };
+        let mut pass = Pass::new(&batch, &probe, Wanted::Newest);
+        model.forward(&mut pass, None);
+        for (layers, name) in pass.taken().into_iter().zip(["batch.z", "batch.attn_out"]) {
+            let ours = host(Tensor::<4>::cat(layers, 0)); // [layer · row, pos, …]
+            let theirs = fixture.expected.get(name);
+            let token = theirs.len() / (model.facts.layers * 2 * a.len());
+            for (i, (ours, theirs)) in ours.chunks(token).zip(theirs.chunks(token)).enumerate() {
+                let (row, column) = (i / a.len() % 2, i % a.len());
+                if row == 0 || column >= a.len() - b.len() {
+                    assert!(distance(ours, theirs) < TOLERANCE, "{family} {name} row {row} column {column}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_config_of_transformers_5_says_the_same() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let model = Model::load(&Fixture::config_v5(family), &fixture.weights, fixture.model().device()).unwrap();
+        let (logits, _) = run(&model, &alone(&fixture.ids("a")), &[], vec![]);
+        assert!(distance(&logits, fixture.expected.get("a.logits")) < TOLERANCE, "{family}");
+    }
+}
+
+#[test]
+fn zeroed_heads_agree() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let model = fixture.model();
+        let changes = Change::zero_heads(&[(1, 0), (2, 3)], &model.facts);
+        let (logits, _) = run(&model, &alone(&fixture.ids("a")), &[], changes);
+        let distance = distance(&logits, fixture.expected.get("a.logits.ablate"));
+        assert!(distance < TOLERANCE, "{family}: {distance}");
+    }
+}
+
+#[test]
+fn given_noise_agrees() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let model = fixture.model();
+        let noise = fixture.expected.get("noise").to_vec();
+        let d_model = model.facts.d_model;
+        let given = Op::Add(Arc::new(move |_, _, position, width| {
+            assert_eq!(width, d_model);
+            noise[position * width..][..width].to_vec()
+        }));
+        let change = Change { site: Site::AttnOut, layers: vec![1], heads: vec![], positions: Select::All, op: given };
+        let (logits, _) = run(&model, &alone(&fixture.ids("a")), &[], vec![change]);
+        let distance = distance(&logits, fixture.expected.get("a.logits.noise"));
+        assert!(distance < TOLERANCE, "{family}: {distance}");
+    }
+}
+
+/// One token at a time through the cache, against one pass without.
+#[test]
+fn cached_equals_uncached() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let model = fixture.model();
+        let (a, b) = (fixture.ids("a"), fixture.ids("b"));
+        let (short_a, short_b) = (&a[..a.len() - 4], &b[..b.len() - 4]);
+        let probe = Probe::default();
+        let mut batch = Batch::left_padded(&[(0, short_a), (1, short_b)]);
+        let mut cache = model.cache(2, a.len());
+        let vocab = model.facts.vocab;
+        let mut logits = host(model.forward(&mut Pass::new(&batch, &probe, Wanted::Newest), Some(&mut cache)));
+        for step in 0..4 {
+            for (row, (ids, run)) in [(short_a, "a"), (short_b, "b")].into_iter().enumerate() {
+                let expected =
+                    &fixture.expected.get(&format!("{run}.logits"))[(ids.len() - 1 + step) * vocab..][..vocab];
+                assert!(distance(&logits[row * vocab..][..vocab], expected) < TOLERANCE, "{family} {run} step {step}");
+            }
+            batch = batch.then(&[a[short_a.len() + step], b[short_b.len() + step]]);
+            logits = host(model.forward(&mut Pass::new(&batch, &probe, Wanted::Newest), Some(&mut cache)));
+        }
+    }
+}
+
+/// GPT-NeoX with its blocks in sequence has no fixture: what stands at its sites must add up.
+#[test]
+fn a_sequential_block_adds_up() {
+    let mut fixture = Fixture::of("gpt_neox");
+    fixture.config["use_parallel_residual"] = false.into();
+    let model = fixture.model();
+    assert!(model.facts.sites.contains(&Site::ResidMid));
+    let sites =
+        [Site::ResidPre, Site::AttnOut, Site::ResidMid, Site::MlpOut, Site::ResidPost, Site::MlpIn, Site::Ln2Scale];
+    let (_, taken) = run(&model, &alone(&fixture.ids("a")), &sites, vec![]);
+    let [pre, attn, mid, mlp, post, mlp_in, scale] = &taken.iter().map(|rows| rows[0].clone()).collect::<Vec<_>>()[..]
+    else {
+        panic!("seven captures")
+    };
+    let close = |a: &ArrayD<f32>, b: &ArrayD<f32>| (a - b).iter().all(|d| d.abs() < 1e-5);
+    assert!(close(mid, &(pre + attn)) && close(post, &(mid + mlp)));
+    let weight = |what: &str| fixture.weights.get(&format!("gpt_neox.layers.1.post_attention_layernorm.{what}"))[5];
+    let middle = mid.index_axis(Axis(0), 1);
+    let centred = middle[[9, 5]] - middle.index_axis(Axis(0), 9).mean().unwrap();
+    assert!((mlp_in[[1, 9, 5]] - (centred / scale[[1, 9]] * weight("weight") + weight("bias"))).abs() < 1e-5);
+}
+
+/// What an edit does at one place shows there and nowhere before.
+#[test]
+fn edits_touch_their_own_heads_and_positions() {
+    let fixture = Fixture::of("llama");
+    let model = fixture.model();
+    let batch = alone(&fixture.ids("a"));
+    let mut heads = vec![false; 4];
+    heads[2] = true;
+    let change = Change { site: Site::Z, layers: vec![1], heads, positions: Select::Range(3, 5), op: Op::Zero };
+    let (_, plain) = run(&model, &batch, &[Site::Z, Site::Pattern], vec![]);
+    let (_, edited) = run(&model, &batch, &[Site::Z, Site::Pattern], vec![change]);
+    for (place, (plain, edited)) in plain[0][0].indexed_iter().zip(edited[0][0].iter()).map(|((p, a), b)| (p, (a, b))) {
+        match (place[0], place[1], place[2]) {
+            (1, 3 | 4, 2) => assert_eq!(*edited, 0.0),
+            (0 | 1, ..) => assert_eq!(plain, edited, "{place:?}"),
+            _ => (),
+        }
+    }
+    assert_ne!(plain[1][0].index_axis(Axis(0), 2), edited[1][0].index_axis(Axis(0), 2), "layer 2 reads what changed");
+}

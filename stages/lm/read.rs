@@ -1,0 +1,169 @@
+//! One pass over whole texts: what its captures record of each.
+
+use ndarray::{ArrayD, Axis, IxDyn};
+
+use super::{
+    Model, Tensor,
+    batch::Batch,
+    capture::{At, Take, chosen},
+    layers::linear::host,
+    pass::{Pass, Wanted},
+    probe::Probe,
+    site::Site,
+};
+
+/// For each capture, an array for each text (its index in the study, its tokens), with the axes of
+/// [`Capture::axes`](super::capture::Capture::axes) but the first.
+///
+/// Logits are only computed at the positions that are asked for.
+pub fn read(model: &Model, texts: &[(usize, &[u32])], probe: &Probe) -> Vec<Vec<ArrayD<f32>>> {
+    let batch = Batch::right_padded(texts);
+    let mut pass = Pass::new(&batch, probe, Wanted::All);
+    let hidden = model.hidden(&mut pass, None);
+    let recorded = probe.takes.iter().zip(pass.taken());
+    let arrays = recorded.map(|(take, layers)| match take.site {
+        Site::Logits => logits(model, &hidden, take, &batch),
+        _ => take.rows(layers, &batch),
+    });
+    arrays.collect()
+}
+
+/// Row by row, so that no more than one text's logits leave the device at a time.
+fn logits(model: &Model, hidden: &Tensor<2>, take: &Take, batch: &Batch) -> Vec<ArrayD<f32>> {
+    let row = |row: usize| {
+        let length = batch.real[row].len();
+        let positions = match &take.at {
+            At::Positions(select) | At::Mean(select) => chosen(select, length),
+            At::Newest | At::Last => vec![length - 1],
+        };
+        let places: Vec<_> = positions.iter().map(|position| row * batch.width() + position).collect();
+        let shape = IxDyn(&[places.len(), model.facts.vocab]);
+        // Nothing is selected where a short text has none of the positions.
+        let values = if places.is_empty() { vec![] } else { host(model.logits(hidden.clone(), &places)) };
+        let logits = ArrayD::from_shape_vec(shape, values).expect("logits of every place");
+        reduced(logits, take)
+    };
+    (0..batch.rows()).map(row).collect()
+}
+
+/// `[position, token]` → what the capture keeps of it.
+fn reduced(logits: ArrayD<f32>, take: &Take) -> ArrayD<f32> {
+    match (&take.at, take.norm) {
+        (At::Last, _) => logits.remove_axis(Axis(0)),
+        (At::Mean(_), _) => {
+            let nothing = ArrayD::from_elem(IxDyn(&logits.shape()[1..]), f32::NAN);
+            logits.mean_axis(Axis(0)).unwrap_or(nothing)
+        }
+        (_, true) => logits.map_axis(Axis(1), |logits| logits.iter().map(|x| x * x).sum::<f32>().sqrt()),
+        (_, false) => logits,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lm::{
+        capture::{Capture, stacked},
+        fixture::{Fixture, distance},
+    };
+
+    fn capture(toml: &str) -> Capture {
+        toml::from_str(toml).unwrap()
+    }
+
+    fn run(family: &str, toml: &str) -> (Fixture, Vec<ArrayD<f32>>) {
+        let fixture = Fixture::of(family);
+        let model = fixture.model();
+        let (a, b) = (fixture.ids("a"), fixture.ids("b"));
+        let probe = Probe::new(&[], &[capture(toml)], &model.facts).unwrap();
+        let mut made = read(&model, &[(0, &a), (1, &b)], &probe);
+        (fixture, made.pop().unwrap())
+    }
+
+    #[test]
+    fn logits_stand_at_the_positions_asked_for() {
+        for family in ["gpt_neox", "llama"] {
+            let (fixture, made) = run(family, "site = \"logits\"\npositions = [2, 17]");
+            let expected = |run: &str, position: usize| {
+                fixture.expected.get(&format!("{run}.logits"))[position * 257..][..257].to_vec()
+            };
+            assert_eq!(made[0].shape(), [2, 257]);
+            assert_eq!(made[1].shape(), [1, 257], "prompt B has 14 tokens");
+            assert!(distance(&made[0].as_slice().unwrap()[257..], &expected("a", 17)) < 1e-4);
+            assert!(distance(made[1].as_slice().unwrap(), &expected("b", 2)) < 1e-4);
+            let (_, made) = run(family, "site = \"logits\"\nreduce = \"last\"");
+            assert!(distance(made[1].as_slice().unwrap(), &expected("b", 13)) < 1e-4);
+        }
+    }
+
+    #[test]
+    fn reductions_are_those_of_the_raw_values() {
+        let (fixture, norms) = run("llama", "site = \"z\"\nlayers = [0, 2]\nheads = [1, 3]\nreduce = \"norm\"");
+        let (_, means) = run("llama", "site = \"attn_out\"\nlayers = 1\nreduce = \"mean\"\npositions = \"3..99\"");
+        let (_, last) = run("llama", "site = \"attn_out\"\nreduce = \"last\"");
+        let z = fixture.expected.get("b.z"); // [3, 14, 4, 16]
+        assert_eq!(norms[1].shape(), [2, 14, 2]);
+        let at = ((2 * 14 + 5) * 4 + 3) * 16;
+        let norm = z[at..at + 16].iter().map(|x| x * x).sum::<f32>().sqrt();
+        assert!((norms[1][[1, 5, 1]] - norm).abs() < 1e-4);
+        let out = fixture.expected.get("b.attn_out"); // [3, 14, 64]
+        let mean = (3..14).map(|position| out[(14 + position) * 64 + 7]).sum::<f32>() / 11.0;
+        assert_eq!(means[1].shape(), [1, 64]);
+        assert!((means[1][[0, 7]] - mean).abs() < 1e-4);
+        assert_eq!(last[1].shape(), [3, 64]);
+        assert!((last[1][[2, 7]] - out[(2 * 14 + 13) * 64 + 7]).abs() < 1e-4);
+    }
+
+    #[test]
+    fn short_texts_are_filled_up_with_nan() {
+        let (fixture, made) = run("gpt_neox", "site = \"pattern\"\nlayers = 1\nheads = \"0..2\"");
+        let whole = stacked(&made);
+        assert_eq!(whole.shape(), [2, 1, 2, 21, 21]);
+        assert!(whole[[1, 0, 0, 13, 14]].is_nan() && whole[[1, 0, 0, 14, 0]].is_nan());
+        let expected = fixture.expected.get("b.pattern"); // [3, 4, 14, 14]
+        assert!((whole[[1, 0, 1, 13, 5]] - expected[((4 + 1) * 14 + 13) * 14 + 5]).abs() < 1e-4);
+    }
+
+    /// Zeroing no head, and noise of standard deviation 0, change no bit.
+    #[test]
+    fn edits_that_change_nothing_change_no_bit() {
+        let fixture = Fixture::of("llama");
+        let model = fixture.model();
+        let a = fixture.ids("a");
+        let captures = [capture("site = \"resid_post\"")];
+        let edits: Vec<crate::lm::edit::Edit> = [
+            "op = \"zero\"\nsite = \"z\"\npositions = \"90..95\"",
+            "op = \"noise\"\nsite = \"attn_out\"\nstd = 0.0\nseed = 1",
+        ]
+        .map(|edit| toml::from_str(edit).unwrap())
+        .to_vec();
+        let plain = read(&model, &[(0, &a)], &Probe::new(&[], &captures, &model.facts).unwrap());
+        let edited = read(&model, &[(0, &a)], &Probe::new(&edits, &captures, &model.facts).unwrap());
+        assert_eq!(plain, edited);
+        let none = Probe { changes: crate::lm::edit::Change::zero_heads(&[], &model.facts), ..Probe::default() };
+        assert!(none.changes.is_empty());
+    }
+
+    /// Noise is a function of seed, layer, prompt and position: alone or in a batch, whole or token by token.
+    #[test]
+    fn noise_does_not_depend_on_the_batch() {
+        let fixture = Fixture::of("llama");
+        let model = fixture.model();
+        let (a, b) = (fixture.ids("a"), fixture.ids("b"));
+        let edit: crate::lm::edit::Edit =
+            toml::from_str("op = \"noise\"\nsite = \"attn_out\"\nlayers = [1]\nstd = 0.5\nseed = 3").unwrap();
+        let probe = Probe::new(&[edit], &[capture("site = \"attn_out\"")], &model.facts).unwrap();
+        let both = read(&model, &[(0, &a), (1, &b)], &probe);
+        let alone = read(&model, &[(1, &b)], &probe);
+        let values = |array: &ArrayD<f32>| array.iter().copied().collect::<Vec<_>>();
+        assert!(distance(&values(&both[0][1]), &values(&alone[0][0])) < 1e-5);
+
+        // What was added at layer 1 has the standard deviation asked for.
+        let plain = fixture.expected.get("b.attn_out");
+        let layer = 14 * 64;
+        let added =
+            values(&alone[0][0])[layer..2 * layer].iter().zip(&plain[layer..]).map(|(x, y)| x - y).collect::<Vec<_>>();
+        let std = (added.iter().map(|x| x * x).sum::<f32>() / added.len() as f32).sqrt();
+        assert!((std - 0.5).abs() < 4.0 * 0.5 / (2.0 * added.len() as f32).sqrt(), "{std}");
+    }
+}

@@ -1,0 +1,121 @@
+//! The named places inside a model, in TransformerLens's words, and the axes of what stands there.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A named place inside a model.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Site {
+    /// The token embeddings.
+    Embed,
+    /// What enters a block.
+    ResidPre,
+    /// What the norm before attention divides by.
+    #[serde(rename = "ln1.scale")]
+    Ln1Scale,
+    /// Queries, before rotary embeddings.
+    Q,
+    /// Keys, before rotary embeddings; key/value heads.
+    K,
+    /// Values; key/value heads.
+    V,
+    /// Queries after rotary embeddings.
+    RotQ,
+    /// Keys after rotary embeddings; key/value heads.
+    RotK,
+    /// Attention probabilities.
+    Pattern,
+    /// A head's output before the output projection.
+    Z,
+    /// The attention module's output, after the output projection and its bias.
+    AttnOut,
+    /// The residual between attention and MLP (blocks that are not parallel).
+    ResidMid,
+    /// What the norm before the MLP divides by.
+    #[serde(rename = "ln2.scale")]
+    Ln2Scale,
+    /// The normalised input of the MLP.
+    MlpIn,
+    /// The MLP's hidden units after the activation (and the gate).
+    MlpPost,
+    /// The MLP's output.
+    MlpOut,
+    /// What leaves a block.
+    ResidPost,
+    /// What the final norm divides by.
+    #[serde(rename = "ln_final.scale")]
+    LnFinalScale,
+    /// Next-token logits.
+    Logits,
+}
+
+/// The axes that a site has beside prompt and layer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// position, d
+    Residual,
+    /// position
+    Scale,
+    /// position, head, d
+    Heads,
+    /// position, head (of keys and values), d
+    KvHeads,
+    /// head, query, key
+    Pattern,
+    /// position, token
+    Logits,
+}
+
+impl Site {
+    /// All sites, in the order in which a forward pass meets them.
+    pub const ALL: [Self; 19] = [
+        Self::Embed,
+        Self::ResidPre,
+        Self::Ln1Scale,
+        Self::Q,
+        Self::K,
+        Self::V,
+        Self::RotQ,
+        Self::RotK,
+        Self::Pattern,
+        Self::Z,
+        Self::AttnOut,
+        Self::ResidMid,
+        Self::Ln2Scale,
+        Self::MlpIn,
+        Self::MlpPost,
+        Self::MlpOut,
+        Self::ResidPost,
+        Self::LnFinalScale,
+        Self::Logits,
+    ];
+
+    pub fn name(self) -> String {
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => name,
+            _ => unreachable!("a site is written as a string"),
+        }
+    }
+
+    pub fn extent(self) -> Extent {
+        match self {
+            Self::Ln1Scale | Self::Ln2Scale | Self::LnFinalScale => Extent::Scale,
+            Self::Q | Self::RotQ | Self::Z => Extent::Heads,
+            Self::K | Self::RotK | Self::V => Extent::KvHeads,
+            Self::Pattern => Extent::Pattern,
+            Self::Logits => Extent::Logits,
+            _ => Extent::Residual,
+        }
+    }
+
+    /// Whether every layer has one.
+    pub fn per_layer(self) -> bool {
+        !matches!(self, Self::Embed | Self::LnFinalScale | Self::Logits)
+    }
+
+    /// Whether it has an axis of heads.
+    pub fn has_heads(self) -> bool {
+        matches!(self.extent(), Extent::Heads | Extent::KvHeads | Extent::Pattern)
+    }
+}

@@ -1,0 +1,50 @@
+//! The texts that a stage reads: prompts in a model's tokens, or what a `generate` stage wrote.
+
+use serde_json::Value;
+
+use super::{prompts::Prompts, tokens::Tokens};
+use crate::lm::ModelFacts;
+use crate::{Ctx, Failure};
+
+/// One text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Text {
+    /// Its label on an axis `prompt`.
+    pub id: String,
+    pub ids: Vec<u32>,
+}
+
+/// The texts in an artifact of the type `prompts` or `tokens`, in the tokens of a model.
+pub fn texts(record: &Value, model: &Value, facts: &ModelFacts, ctx: &dyn Ctx) -> Result<Vec<Text>, Failure> {
+    let texts: Vec<Text> = if record.get("sequences").is_some() {
+        let sequences = Tokens::read(record)?.sequences;
+        sequences.into_iter().map(|sequence| Text { ids: sequence.text(), id: sequence.id }).collect()
+    } else {
+        let prompts = Prompts::read(record)?;
+        let ids = prompts.token_ids(model, ctx)?;
+        prompts.labels().into_iter().zip(ids).map(|(id, ids)| Text { id, ids }).collect()
+    };
+    texts.iter().try_for_each(|text| readable(&text.id, &text.ids, facts))?;
+    Ok(texts)
+}
+
+/// Refuses a text that the model cannot read.
+pub fn readable(id: &str, ids: &[u32], facts: &ModelFacts) -> Result<(), Failure> {
+    if ids.is_empty() {
+        return Err(Failure::fatal(format!("the prompt `{id}` has no tokens")));
+    }
+    match ids.iter().find(|token| **token as usize >= facts.vocab) {
+        Some(token) => Err(Failure::fatal(format!(
+            "the prompt `{id}` has the token {token}, but the model's vocabulary has {}: was it made for this model?",
+            facts.vocab
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Says where texts are longer than what the model was made for.
+pub fn warn_of_length(longest: usize, facts: &ModelFacts, ctx: &dyn Ctx) {
+    if let Some(context) = facts.context.filter(|context| longest > *context) {
+        ctx.warn(&format!("a text of {longest} tokens is longer than the {context} that the model was made for"));
+    }
+}

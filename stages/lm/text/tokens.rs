@@ -1,0 +1,39 @@
+//! Generated texts, as token ids: what stands in a port of the type `tokens`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Failure;
+
+/// Prompts and what a model made of them.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Tokens {
+    pub sequences: Vec<Sequence>,
+}
+
+/// One prompt and the tokens that follow it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Sequence {
+    /// The label of this prompt on an axis `prompt`.
+    pub id: String,
+    pub prompt: Vec<u32>,
+    pub new: Vec<u32>,
+}
+
+impl Tokens {
+    pub fn read(record: &Value) -> Result<Self, Failure> {
+        serde_json::from_value(record.clone())
+            .map_err(|error| Failure::fatal(format!("the input `tokens` holds no token sequences: {error}")))
+    }
+
+    pub fn to_value(&self) -> Value {
+        serde_json::to_value(self).expect("tokens are plain data")
+    }
+}
+
+impl Sequence {
+    /// Prompt and new tokens, as one text.
+    pub fn text(&self) -> Vec<u32> {
+        [self.prompt.as_slice(), &self.new].concat()
+    }
+}

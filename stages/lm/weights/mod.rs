@@ -1,0 +1,154 @@
+//! From a checkpoint to device tensors, one at a time: names with or without the family's prefix, shapes checked.
+//!
+//! Reads no file itself: that is the checkpoint's part.
+
+pub mod checkpoint;
+pub mod files;
+pub mod gguf;
+pub mod initial;
+pub mod safetensors;
+
+use std::collections::HashSet;
+
+use burn::tensor::TensorData;
+
+use checkpoint::{Checkpoint, WeightsError};
+
+use super::{Device, Tensor, families::architecture::Architecture, layers::param::Param};
+
+/// Buffers that old checkpoints carry and that follow from the config: not weights.
+const BUFFERS: &[&str] =
+    &[".attention.bias", ".attention.masked_bias", ".attn.bias", ".attn.masked_bias", ".rotary_emb.inv_freq"];
+
+/// A checkpoint, read under the names of one family and onto one device.
+pub struct Weights<'a> {
+    checkpoint: &'a dyn Checkpoint,
+    prefix: &'a str,
+    device: &'a Device,
+}
+
+impl<'a> Weights<'a> {
+    /// The checkpoint, if it has every tensor that the architecture pulls, in its shape, and no other in its layers.
+    pub fn new(
+        checkpoint: &'a dyn Checkpoint,
+        architecture: &'a Architecture,
+        device: &'a Device,
+    ) -> Result<Self, WeightsError> {
+        let weights = Self { checkpoint, prefix: architecture.prefix, device };
+        let params = architecture.params();
+        let mut used = HashSet::new();
+        for param in &params {
+            used.insert(weights.name_of(param)?);
+        }
+        match checkpoint.names().into_iter().find(|name| !used.contains(name) && in_a_layer(name, architecture)) {
+            Some(name) => Err(WeightsError(format!(
+                "the checkpoint has `{name}`, which a {} with this config does not use: does the config belong to it?",
+                architecture.family
+            ))),
+            None => Ok(weights),
+        }
+    }
+
+    pub fn device(&self) -> &Device {
+        self.device
+    }
+
+    /// The values of a parameter, in row-major order.
+    pub fn read(&self, param: &Param) -> Result<Vec<f32>, WeightsError> {
+        self.checkpoint.read(&self.name_of(param)?)
+    }
+
+    pub fn tensor<const D: usize>(&self, param: &Param) -> Result<Tensor<D>, WeightsError> {
+        Ok(self.upload(self.read(param)?, param.shape.clone()))
+    }
+
+    /// Values as a tensor on the model's device.
+    pub fn upload<const D: usize>(&self, values: Vec<f32>, shape: Vec<usize>) -> Tensor<D> {
+        Tensor::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    /// The name that the checkpoint has for a parameter, its shape checked.
+    fn name_of(&self, param: &Param) -> Result<String, WeightsError> {
+        let bare = param.path.strip_prefix(self.prefix);
+        let (name, shape) = [Some(param.path.as_str()), bare]
+            .into_iter()
+            .flatten()
+            .find_map(|name| Some((name, self.checkpoint.shape(name)?)))
+            .ok_or_else(|| {
+                WeightsError(format!("the checkpoint has no tensor `{}` (shape {:?})", param.path, param.shape))
+            })?;
+        if shape != param.shape {
+            return Err(WeightsError(format!(
+                "`{name}` has the shape {shape:?} in the checkpoint, but the config asks for {:?}",
+                param.shape
+            )));
+        }
+        Ok(name.to_owned())
+    }
+}
+
+/// Whether a tensor claims to be a weight of one of the layers that the config has.
+fn in_a_layer(name: &str, architecture: &Architecture) -> bool {
+    let Some((_, rest)) = name.split_once(architecture.layers_path) else { return false };
+    let number = rest.split('.').next().and_then(|number| number.parse::<usize>().ok());
+    number.is_some_and(|layer| layer < architecture.blocks.len())
+        && !BUFFERS.iter().any(|buffer| name.ends_with(buffer))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::lm::{
+        Model,
+        fixture::{Arrays, Fixture, device},
+    };
+
+    /// What becomes of loading the family's fixture after a change to its tensors.
+    fn loaded(family: &str, change: impl Fn(&mut Arrays)) -> Result<Model, String> {
+        let mut fixture = Fixture::of(family);
+        change(&mut fixture.weights);
+        Model::load(&fixture.config, &fixture.weights, &device()).map_err(|error| error.0)
+    }
+
+    #[test]
+    fn names_may_lack_the_prefix_of_the_base_model() {
+        for (family, prefix) in [("llama", "model."), ("gpt_neox", "gpt_neox.")] {
+            let bare = |arrays: &mut Arrays| {
+                let named = std::mem::take(&mut arrays.0).into_iter();
+                arrays.0 = named.map(|(name, array)| (name.trim_start_matches(prefix).to_owned(), array)).collect();
+            };
+            assert!(loaded(family, bare).is_ok(), "{family}");
+        }
+    }
+
+    #[test]
+    fn old_buffers_are_ignored_and_foreign_weights_are_not() {
+        let add = |name: &'static str| {
+            loaded("gpt_neox", move |arrays| {
+                arrays.0.insert(name.to_owned(), (vec![1], vec![0.0]));
+            })
+        };
+        for buffer in ["attention.bias", "attention.masked_bias", "attention.rotary_emb.inv_freq"] {
+            let name: &'static str = String::leak(format!("gpt_neox.layers.0.{buffer}"));
+            assert!(add(name).is_ok(), "{name}");
+        }
+        assert!(add("score.weight").is_ok(), "another head's weights are no part of the model");
+        let refused = add("gpt_neox.layers.1.attention.q_norm.weight").unwrap_err();
+        assert!(refused.contains("`gpt_neox.layers.1.attention.q_norm.weight`"), "{refused}");
+    }
+
+    #[test]
+    fn what_does_not_fit_the_config_is_named_with_both_shapes() {
+        let refused = loaded("llama", |arrays| {
+            arrays.0.get_mut("model.layers.1.mlp.up_proj.weight").unwrap().0 = vec![64, 128];
+        })
+        .unwrap_err();
+        assert_eq!(
+            refused,
+            "`model.layers.1.mlp.up_proj.weight` has the shape [64, 128] in the checkpoint, but the config asks for \
+             [128, 64]"
+        );
+        let missing = |arrays: &mut Arrays| drop(arrays.0.remove("model.norm.weight"));
+        let refused = loaded("llama", missing).unwrap_err();
+        assert_eq!(refused, "the checkpoint has no tensor `model.norm.weight` (shape [64])");
+    }
+}
