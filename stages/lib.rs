@@ -2,8 +2,13 @@
 //!
 //! `contract` says what a stage is; the engine in `src/` drives stages through it and knows nothing more.
 
+pub mod ablate;
 pub mod contract;
+pub mod forward;
+pub mod generate;
 pub mod lm;
+pub mod load_model;
+pub mod prompts;
 
 pub use contract::*;
 
@@ -13,4 +18,10 @@ pub fn open_session(wanted: &str) -> Box<dyn Session> {
 }
 
 /// Every kind there is, in alphabetical order.
-pub const CATALOGUE: &[Kind] = &[];
+pub const CATALOGUE: &[Kind] = &[
+    Kind::of::<ablate::Ablate>(),
+    Kind::of::<forward::Forward>(),
+    Kind::of::<generate::Generate>(),
+    Kind::of::<load_model::LoadModel>(),
+    Kind::of::<prompts::Prompts>(),
+];

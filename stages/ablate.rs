@@ -1,0 +1,382 @@
+//! `ablate`: take heads away one after the other, and see how fast a model forgets what it would have said.
+
+use std::collections::BTreeMap;
+
+use assay_cache::{Artifact, Data, Table, Tensor, Unit, Values};
+use ndarray::{ArrayD, IxDyn};
+use rand_chacha::rand_core::Rng;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Purpose, Stage,
+    lm::{
+        self, Model, ModelFacts, Session,
+        batching::BatchSize,
+        edit::Change,
+        probe,
+        teacher::Forced,
+        text::{
+            texts::{readable, warn_of_length},
+            tokens::{Sequence, Tokens},
+        },
+    },
+    rng,
+};
+
+/// Prompts in one unit: fixed, so that what is saved does not depend on the batch.
+const BLOCK: usize = 4;
+
+/// Do the heads that a ranking puts first matter most?
+///
+/// Heads are removed cumulatively, in the order of the ranking and in random orders: their output z is set to zero at
+/// every position, prompt included. The model reads what the unablated one wrote (teacher forcing), and
+/// KL(original ‖ ablated) in nats over the whole vocabulary is taken for each distribution that predicts a new token,
+/// averaged over a text's tokens and then over texts. No heads and all heads are always among the steps.
+///
+/// Outputs: `curve` (num_heads_removed, mean_kl_div, std_kl_div, order_type): for the ranking's order (`synergistic`)
+/// the standard deviation is over texts, for `random` over the random orders, both with ddof 0; and `orders`, the same
+/// for each random order by itself, with its seed.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Ablate {
+    /// How many heads more each step removes.
+    #[serde(default = "default_step")]
+    pub step: usize,
+    /// Seeds of the random orders.
+    #[serde(default)]
+    pub seeds: Vec<u64>,
+    /// What becomes of a removed head.
+    #[serde(default)]
+    pub op: Removal,
+    /// Only the first so many texts; not given: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<usize>,
+    /// Texts that go through the model together (at most 4: the size of a unit).
+    #[serde(default)]
+    pub batch: BatchSize,
+}
+
+/// What becomes of a removed head.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Removal {
+    /// Its output is zero.
+    #[default]
+    Zero,
+}
+
+/// (layer, head in layer)
+type Head = (usize, usize);
+
+/// An order in which heads are removed.
+struct Order {
+    /// None: the ranking's own.
+    seed: Option<u64>,
+    heads: Vec<Head>,
+}
+
+/// Mean divergences of the texts, by number of heads removed.
+type Curve = BTreeMap<usize, Vec<f64>>;
+
+fn default_step() -> usize {
+    1
+}
+
+impl Stage for Ablate {
+    const KIND: &'static str = "ablate";
+    const VERSION: &'static [(&'static str, u32)] = &[("ablate", 1), lm::VERSION];
+    const LANE: Lane = Lane::Device;
+
+    fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
+        let mut found = vec![];
+        if self.step == 0 {
+            found.push(Mistake::new("step", "each step must remove at least one head"));
+        }
+        if self.first == Some(0) {
+            found.push(Mistake::new("first", "there must be a text to read"));
+        }
+        let mut seeds = self.seeds.clone();
+        seeds.sort_unstable();
+        if seeds.windows(2).any(|pair| pair[0] == pair[1]) {
+            found.push(Mistake::new("seeds", "a seed stands here twice: it would count one order as two"));
+        }
+        if !found.is_empty() {
+            return Err(found);
+        }
+        let facts = probe::facts(given.one("model")).map_or(json!(null), |facts| json!({ "family": facts.family }));
+        let output = |name: &str| OutputPort::new(name, PortType::of("table")).with_facts(facts.clone());
+        Ok(Ports {
+            inputs: vec![
+                InputPort::one("model", PortType::of("model")),
+                InputPort::one("tokens", PortType::of("tokens")),
+                InputPort::one("ranking", PortType::of("table")),
+            ],
+            outputs: vec![output("curve"), output("orders")],
+        })
+    }
+
+    fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
+        let model = Session::of(ctx).model(inputs.record("model")?, ctx)?;
+        let ranking = ranked(inputs.table("ranking")?, &model.facts)?;
+        let mut sequences = Tokens::read(inputs.record("tokens")?)?.sequences;
+        sequences.truncate(self.first.unwrap_or(usize::MAX));
+        sequences.iter().try_for_each(|sequence| forced_readable(sequence, &model.facts))?;
+        warn_of_length(sequences.iter().map(|s| s.text().len()).max().unwrap_or(0), &model.facts, ctx);
+
+        let orders = self.orders(ranking);
+        let curves = self.curves(&model, &sequences, &orders, ctx)?;
+        let own: Vec<(&Order, &Curve)> = orders.iter().zip(&curves).collect();
+        Ok(Outputs::default()
+            .with("curve", Artifact::Table(summary(&own)))
+            .with("orders", Artifact::Table(by_order(&own)))
+            .note("batch", json!(self.rows(&model, &sequences))))
+    }
+}
+
+impl Ablate {
+    fn orders(&self, ranking: Vec<Head>) -> Vec<Order> {
+        let random = self.seeds.iter().map(|&seed| Order { seed: Some(seed), heads: shuffled(&ranking, seed) });
+        let random: Vec<_> = random.collect();
+        std::iter::once(Order { seed: None, heads: ranking }).chain(random).collect()
+    }
+
+    /// How many heads are removed at each step: none first, all last.
+    fn counts(&self, heads: usize) -> Vec<usize> {
+        let mut counts: Vec<_> = (0..heads).step_by(self.step).collect();
+        counts.push(heads);
+        counts
+    }
+
+    fn rows(&self, model: &Model, sequences: &[Sequence]) -> usize {
+        let longest = sequences.iter().map(|s| s.text().len()).max().unwrap_or(0);
+        let new = sequences.iter().map(|s| s.new.len()).max().unwrap_or(0);
+        self.batch.rows(&model.facts, longest, 2 * new, model.device()).min(BLOCK)
+    }
+
+    /// A curve for each order, block of texts by block.
+    fn curves(
+        &self,
+        model: &Model,
+        sequences: &[Sequence],
+        orders: &[Order],
+        ctx: &dyn Ctx,
+    ) -> Result<Vec<Curve>, Failure> {
+        let rows = self.rows(model, sequences);
+        let indexed: Vec<(usize, &Sequence)> = sequences.iter().enumerate().collect();
+        let mut curves = vec![Curve::new(); orders.len()];
+        let mut done = 0;
+        let whole = orders.iter().map(|order| self.counts(order.heads.len()).len()).sum::<usize>();
+        let whole = whole * indexed.chunks(BLOCK).count();
+        for (number, block) in indexed.chunks(BLOCK).enumerate() {
+            let mut block = Block::new(block, rows);
+            for (order, curve) in orders.iter().zip(&mut curves) {
+                for count in self.counts(order.heads.len()) {
+                    ctx.progress(done, whole as u64, "ablations");
+                    done += 1;
+                    let name = order.unit_name(count, number);
+                    let divergences = match saved(&name, block.texts(), ctx)? {
+                        Some(divergences) => divergences,
+                        None => {
+                            ctx.go_on()?;
+                            let divergences = block.divergences(model, &order.heads[..count]);
+                            ctx.save(&[(name, unit(&divergences))])?;
+                            divergences
+                        }
+                    };
+                    curve.entry(count).or_default().extend(divergences);
+                }
+            }
+        }
+        Ok(curves)
+    }
+}
+
+impl Order {
+    fn unit_name(&self, count: usize, block: usize) -> String {
+        match self.seed {
+            None => format!("ranking-{count}-block-{block}"),
+            Some(seed) => format!("seed-{seed}-{count}-block-{block}"),
+        }
+    }
+}
+
+/// Texts of one unit, and what the unablated model predicts for them, computed when it is first needed.
+struct Block<'a> {
+    parts: Vec<Forced<'a>>,
+    texts: usize,
+    base: Vec<lm::teacher::Predictions>,
+}
+
+impl<'a> Block<'a> {
+    fn new(texts: &'a [(usize, &'a Sequence)], rows: usize) -> Self {
+        Self { parts: texts.chunks(rows).map(Forced::new).collect(), texts: texts.len(), base: vec![] }
+    }
+
+    fn texts(&self) -> usize {
+        self.texts
+    }
+
+    fn divergences(&mut self, model: &Model, heads: &[Head]) -> Vec<f64> {
+        if self.base.is_empty() {
+            self.base = self.parts.iter().map(|part| part.predictions(model, vec![])).collect();
+        }
+        let parts = self.parts.iter().zip(&self.base);
+        let of = |(part, base): (&Forced, _)| {
+            part.divergence(base, &part.predictions(model, Change::zero_heads(heads, &model.facts)))
+        };
+        parts.flat_map(of).collect()
+    }
+}
+
+/// A permutation that depends on the seed alone (Fisher and Yates's shuffle).
+fn shuffled(heads: &[Head], seed: u64) -> Vec<Head> {
+    let mut shuffled = heads.to_vec();
+    shuffled.sort_unstable();
+    let mut rng = rng(seed, Purpose::Order, &[]);
+    for last in (1..shuffled.len()).rev() {
+        shuffled.swap(last, below(last as u64 + 1, &mut rng) as usize);
+    }
+    shuffled
+}
+
+/// A number below `bound`, each as likely as the others.
+fn below(bound: u64, rng: &mut impl Rng) -> u64 {
+    let fair = u64::MAX - u64::MAX % bound;
+    loop {
+        let word = rng.next_u64();
+        if word < fair {
+            return word % bound;
+        }
+    }
+}
+
+fn forced_readable(sequence: &Sequence, facts: &ModelFacts) -> Result<(), Failure> {
+    readable(&sequence.id, &sequence.prompt, facts)?;
+    if sequence.new.is_empty() {
+        return Err(Failure::fatal(format!("nothing was written after the prompt `{}`", sequence.id)));
+    }
+    readable(&sequence.id, &sequence.new, facts)
+}
+
+/// The heads of a ranking, those to be removed first at the front.
+fn ranked(table: &Table, facts: &ModelFacts) -> Result<Vec<Head>, Failure> {
+    let column = |name: &str| {
+        let column = table.column(name).and_then(|column| column.values.to_f64());
+        column.ok_or_else(|| Failure::fatal(format!("the ranking has no column of numbers `{name}`")))
+    };
+    let (layers, heads) = (column("layer")?, column("head_in_layer")?);
+    let first: Vec<f64> = match table.column("order") {
+        Some(_) => column("order")?,
+        None => column("syn_red_score")?.iter().map(|score| -score).collect(),
+    };
+    // A head that could not be ranked goes last.
+    let first: Vec<f64> = first.into_iter().map(|place| if place.is_nan() { f64::INFINITY } else { place }).collect();
+    let mut rows: Vec<usize> = (0..table.rows()).collect();
+    rows.sort_by(|&a, &b| first[a].total_cmp(&first[b]).then(a.cmp(&b)));
+    let mut ranked = vec![];
+    for row in rows {
+        let head = (layers[row] as usize, heads[row] as usize);
+        let known = head.0 < facts.layers
+            && head.1 < facts.heads
+            && head.0 as f64 == layers[row]
+            && head.1 as f64 == heads[row];
+        if !known {
+            return Err(Failure::fatal(format!(
+                "the ranking's row {row} names head {} of layer {}, but the model has {} layers of {} heads",
+                heads[row], layers[row], facts.layers, facts.heads
+            )));
+        }
+        if ranked.contains(&head) {
+            return Err(Failure::fatal(format!("the ranking names head {} of layer {} twice", head.1, head.0)));
+        }
+        ranked.push(head);
+    }
+    if ranked.is_empty() { Err(Failure::fatal("the ranking is empty")) } else { Ok(ranked) }
+}
+
+fn unit(divergences: &[f64]) -> Unit {
+    let array = ArrayD::from_shape_vec(IxDyn(&[divergences.len()]), divergences.to_vec()).expect("one axis");
+    let tensor = Tensor::new(&["prompt"], Data::F64(array)).with_unit("nats");
+    Unit::from([("kl".to_owned(), Artifact::Tensor(tensor))])
+}
+
+fn saved(name: &str, texts: usize, ctx: &dyn Ctx) -> Result<Option<Vec<f64>>, Failure> {
+    let unit = ctx.unit(name)?;
+    Ok(unit.and_then(|mut unit| match unit.remove("kl") {
+        Some(Artifact::Tensor(Tensor { data: Data::F64(array), .. })) if array.len() == texts => {
+            Some(array.into_iter().collect())
+        }
+        _ => None,
+    }))
+}
+
+/// Mean and standard deviation (ddof 0).
+fn moments(values: &[f64]) -> (f64, f64) {
+    let mean = values.iter().sum::<f64>() / values.len() as f64;
+    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
+    (mean, variance.sqrt())
+}
+
+/// Rows of a table of curves.
+#[derive(Default)]
+struct Rows {
+    removed: Vec<Option<i64>>,
+    mean: Vec<f64>,
+    std: Vec<f64>,
+    order: Vec<String>,
+}
+
+impl Rows {
+    fn push(&mut self, removed: usize, values: &[f64], order: &str) {
+        let (mean, std) = moments(values);
+        self.removed.push(Some(removed as i64));
+        self.mean.push(mean);
+        self.std.push(std);
+        self.order.push(order.to_owned());
+    }
+
+    fn table(self) -> Table {
+        Table::default()
+            .with("num_heads_removed", Values::Int(self.removed))
+            .unit("heads")
+            .with("mean_kl_div", Values::Float(self.mean))
+            .unit("nats")
+            .with("std_kl_div", Values::Float(self.std))
+            .unit("nats")
+            .with("order_type", Values::Text(self.order))
+    }
+}
+
+/// The ranking's curve, and the mean of the random ones.
+fn summary(curves: &[(&Order, &Curve)]) -> Table {
+    let mut rows = Rows::default();
+    let (ranked, random): (Vec<_>, Vec<_>) = curves.iter().partition(|(order, _)| order.seed.is_none());
+    for (_, curve) in ranked {
+        curve.iter().for_each(|(removed, texts)| rows.push(*removed, texts, "synergistic"));
+    }
+    if let Some((_, first)) = random.first() {
+        for removed in first.keys() {
+            let means: Vec<f64> = random.iter().map(|(_, curve)| moments(&curve[removed]).0).collect();
+            rows.push(*removed, &means, "random");
+        }
+    }
+    rows.table()
+}
+
+/// Every random order's own curve, with its seed.
+fn by_order(curves: &[(&Order, &Curve)]) -> Table {
+    let (mut rows, mut seeds) = (Rows::default(), vec![]);
+    for (order, curve) in curves {
+        let Some(seed) = order.seed else { continue };
+        for (removed, texts) in *curve {
+            rows.push(*removed, texts, "random");
+            seeds.push(Some(seed as i64));
+        }
+    }
+    rows.table().with("seed", Values::Int(seeds))
+}
+
+#[cfg(test)]
+mod tests;

