@@ -8,7 +8,12 @@ pub mod forward;
 pub mod generate;
 pub mod lm;
 pub mod load_model;
+pub mod load_table;
+pub mod load_tensor;
+pub mod metrics;
+pub mod phiid;
 pub mod prompts;
+pub mod rank;
 
 pub use contract::*;
 
@@ -23,5 +28,9 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<load_model::LoadModel>(),
+    Kind::of::<load_table::LoadTable>(),
+    Kind::of::<load_tensor::LoadTensor>(),
+    Kind::of::<phiid::Phiid>(),
     Kind::of::<prompts::Prompts>(),
+    Kind::of::<rank::Rank>(),
 ];

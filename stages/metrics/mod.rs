@@ -1,0 +1,4 @@
+//! Pure functions over arrays: no I/O, no burn, no `Ctx`.
+
+pub mod phiid;
+pub mod rank;
