@@ -4,6 +4,7 @@
 
 pub mod ablate;
 pub mod contract;
+pub mod expression;
 pub mod forward;
 pub mod generate;
 pub mod lm;
@@ -14,6 +15,9 @@ pub mod metrics;
 pub mod phiid;
 pub mod prompts;
 pub mod rank;
+pub mod summarize;
+pub mod tables;
+pub mod verdict;
 
 pub use contract::*;
 
@@ -33,4 +37,6 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<phiid::Phiid>(),
     Kind::of::<prompts::Prompts>(),
     Kind::of::<rank::Rank>(),
+    Kind::of::<summarize::Summarize>(),
+    Kind::of::<verdict::Verdict>(),
 ];

@@ -1,4 +1,6 @@
 //! Pure functions over arrays: no I/O, no burn, no `Ctx`.
 
+pub mod correlation;
 pub mod phiid;
 pub mod rank;
+pub mod summary;

@@ -1,0 +1,162 @@
+//! The names that an expression can use, and what comes of one.
+
+use std::collections::BTreeMap;
+
+use assay_cache::{Artifact, Table, Values};
+use minijinja::{Value, value::ValueKind};
+use ndarray::{ArrayViewD, Axis};
+use serde_json::Value as Json;
+
+use super::{compiled, described, environment, functions::Notes, identifier};
+use crate::{Failure, Inputs, Loaded, tables::stack};
+
+/// Names and what they stand for.
+#[derive(Clone, Default, Debug)]
+pub struct Scope {
+    names: BTreeMap<String, Value>,
+    /// What is said of the inputs where an expression fails.
+    described: Vec<String>,
+}
+
+/// What came of an expression: a number, a text, a truth value, or a few of them by name. Never NaN.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome(Value);
+
+impl Scope {
+    /// What stands in a stage's ports, by their names.
+    pub fn of(inputs: &Inputs) -> Result<Self, Failure> {
+        let mut scope = Self::default();
+        for (port, loaded) in &inputs.0 {
+            let value = seen(port, loaded)?;
+            if value.kind() == ValueKind::Map {
+                let keys: Vec<String> = value.try_iter().into_iter().flatten().map(|key| key.to_string()).collect();
+                scope.described.push(format!("`{}` has {}", identifier(port), keys.join(", ")));
+            }
+            scope.names.insert(identifier(port), value);
+        }
+        Ok(scope)
+    }
+
+    pub fn add(&mut self, name: &str, outcome: Outcome) {
+        self.names.insert(name.to_owned(), outcome.0);
+    }
+
+    /// The columns and fields that there are, as the end of a message.
+    pub fn described(&self) -> String {
+        self.described.iter().map(|line| format!("\n  {line}")).collect()
+    }
+
+    /// What comes of `text`; or why nothing does.
+    pub fn evaluate(&self, text: &str) -> Result<Outcome, String> {
+        let notes = Notes::default();
+        let environment = environment(&notes);
+        let expression = compiled(&environment, text)?;
+        let value = expression.eval(Value::from(self.names.clone())).map_err(|error| described(&error))?;
+        match notes.take().into_iter().next() {
+            Some(note) => Err(note),
+            None => whole(&value).map(|()| Outcome(value)),
+        }
+    }
+}
+
+impl Outcome {
+    /// Whether a condition holds.
+    pub fn truth(&self) -> Result<bool, String> {
+        bool::try_from(self.0.clone()).map_err(|_| format!("it is {}, not true or false", self.0))
+    }
+
+    /// As a record holds it.
+    pub fn to_json(&self) -> Json {
+        to_json(&self.0)
+    }
+}
+
+fn to_json(value: &Value) -> Json {
+    match value.kind() {
+        ValueKind::Bool => Json::from(value.is_true()),
+        ValueKind::Number => match value.as_i64().filter(|_| value.is_integer()) {
+            Some(integer) => Json::from(integer),
+            None => f64::try_from(value.clone()).map_or(Json::Null, Json::from),
+        },
+        ValueKind::Map => {
+            let keys = value.try_iter().into_iter().flatten();
+            keys.map(|key| (key.to_string(), value.get_item(&key).map_or(Json::Null, |item| to_json(&item)))).collect()
+        }
+        _ => Json::from(value.to_string()),
+    }
+}
+
+/// A record's value. JSON has no numbers that are not finite; records hold their names.
+fn from_json(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::from(()),
+        Json::Bool(value) => Value::from(*value),
+        Json::Number(number) => match number.as_i64() {
+            Some(integer) => Value::from(integer),
+            None => Value::from(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => match text.as_str() {
+            "NaN" => Value::from(f64::NAN),
+            "inf" => Value::from(f64::INFINITY),
+            "-inf" => Value::from(f64::NEG_INFINITY),
+            text => Value::from(text),
+        },
+        Json::Array(items) => Value::from(items.iter().map(from_json).collect::<Vec<_>>()),
+        Json::Object(map) => {
+            Value::from(map.iter().map(|(name, item)| (name.clone(), from_json(item))).collect::<BTreeMap<_, _>>())
+        }
+    }
+}
+
+/// A table as its columns, a record as it is, a tensor as nested lists; several as one table.
+fn seen(port: &str, loaded: &[Loaded]) -> Result<Value, Failure> {
+    match loaded {
+        [one] if one.labels.is_empty() => match &*one.artifact {
+            Artifact::Record(record) => Ok(from_json(record)),
+            Artifact::Tensor(tensor) => Ok(nested(tensor.data.to_f64().view())),
+            _ => Ok(columns(&*stack(port, loaded)?)),
+        },
+        _ => Ok(columns(&*stack(port, loaded)?)),
+    }
+}
+
+fn columns(table: &Table) -> Value {
+    let column = |values: &Values| -> Vec<Value> {
+        match values {
+            Values::Int(values) => values.iter().map(|value| value.map_or(Value::from(()), Value::from)).collect(),
+            Values::Float(values) => values.iter().map(|value| Value::from(*value)).collect(),
+            Values::Text(values) => values.iter().map(|value| Value::from(value.as_str())).collect(),
+            Values::Bool(values) => values.iter().map(|value| Value::from(*value)).collect(),
+        }
+    };
+    let columns = table.columns.iter().map(|one| (one.name.clone(), column(&one.values)));
+    Value::from(columns.collect::<BTreeMap<_, _>>())
+}
+
+fn nested(values: ArrayViewD<f64>) -> Value {
+    match values.ndim() {
+        0 => Value::from(values.first().copied().unwrap_or(f64::NAN)),
+        1 => Value::from(values.iter().copied().collect::<Vec<f64>>()),
+        _ => Value::from(values.axis_iter(Axis(0)).map(|part| nested(part.into_dyn())).collect::<Vec<_>>()),
+    }
+}
+
+/// Why `value` is not a finite number, a text, a truth value, or a few of them by name.
+fn whole(value: &Value) -> Result<(), String> {
+    match value.kind() {
+        ValueKind::Number => match f64::try_from(value.clone()) {
+            Ok(number) if number.is_finite() => Ok(()),
+            _ => Err(format!("it is {value}")),
+        },
+        ValueKind::Bool | ValueKind::String => Ok(()),
+        ValueKind::Undefined => Err("nothing has that name".to_owned()),
+        ValueKind::Map => {
+            let keys = value.try_iter().map_err(|error| described(&error))?;
+            keys.into_iter().try_for_each(|key| {
+                let item = value.get_item(&key).map_err(|error| described(&error))?;
+                whole(&item).map_err(|why| format!("in `{key}`, {why}"))
+            })
+        }
+        kind => Err(format!("it is a {kind}, and a value is one number, text or truth value")),
+    }
+}

@@ -1,0 +1,281 @@
+//! Means and spreads of columns, group by group.
+//!
+//! The step between a table with a row for each head, prompt or seed and a statement about layers, regions or doses.
+//! What is missing is left out and counted: `count_…` says how many values a mean is of.
+
+use assay_cache::{Artifact, Column, Table, Values};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::{
+    Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
+    metrics::summary,
+    tables::{Filter, column, keep, no_column, numbers, stack, texts},
+};
+
+/// Summarizes columns of numbers over groups of rows.
+///
+/// The summary has a row for each group, with the columns `mean_X`, `std_X` (ddof 0), `min_X`, `max_X` and `count_X` for
+/// each column X. NaN and missing values are left out and not counted.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Summarize {
+    /// The columns that make a group: rows with equal values there. Axis labels of what was gathered are columns too.
+    #[serde(default)]
+    pub by: Vec<String>,
+    /// The columns to summarize.
+    pub of: Vec<String>,
+    /// What is said of each.
+    #[serde(default = "everything")]
+    pub take: Vec<Take>,
+    /// Adds the column `depth`: 0 in the group where this column of `by` is least, 1 where it is largest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub depth_of: Option<String>,
+    /// Only rows with these values in these columns; a list means any of them.
+    #[serde(default, rename = "where")]
+    pub filter: Filter,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Take {
+    Mean,
+    Std,
+    Min,
+    Max,
+    Median,
+    Count,
+}
+
+fn everything() -> Vec<Take> {
+    vec![Take::Mean, Take::Std, Take::Min, Take::Max, Take::Count]
+}
+
+impl Stage for Summarize {
+    const KIND: &'static str = "summarize";
+    const VERSION: &'static [(&'static str, u32)] = &[("summarize", 1)];
+
+    fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
+        let mistakes = self.mistakes(given);
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let table =
+            InputPort::many("table", PortType::of("table")).or(PortType::of("record")).or(PortType::of("tensor"));
+        let facts = json!({ "columns": self.column_names() });
+        Ok(Ports {
+            inputs: vec![table],
+            outputs: vec![OutputPort::new("summary", PortType::of("table")).with_facts(facts)],
+        })
+    }
+
+    fn run(&self, inputs: &Inputs, _: &dyn Ctx) -> Result<Outputs, Failure> {
+        Ok(Outputs::default().with("summary", Artifact::Table(self.summary(inputs)?)))
+    }
+}
+
+impl Summarize {
+    fn mistakes(&self, given: &Given) -> Vec<Mistake> {
+        let mut mistakes = vec![];
+        if self.of.is_empty() {
+            mistakes.push(Mistake::new("of", "there is nothing to summarize").help("name columns of numbers"));
+        }
+        if let Some(name) = self.depth_of.as_ref().filter(|name| !self.by.contains(name)) {
+            mistakes.push(Mistake::new("depth-of", format!("`{name}` is not one of `by`")));
+        }
+        for arrived in given.inputs.get("table").into_iter().flatten() {
+            let columns = arrived.facts.get("columns").and_then(|columns| columns.as_array());
+            let columns: Vec<_> = columns.into_iter().flatten().filter_map(|column| column.as_str()).collect();
+            for (i, name) in self.of.iter().enumerate().filter(|(_, name)| !columns.contains(&name.as_str())) {
+                if !columns.is_empty() {
+                    let message = no_column(name, &arrived.from, columns.iter().copied());
+                    mistakes.push(Mistake::new(format!("of[{i}]"), message));
+                }
+            }
+        }
+        mistakes
+    }
+
+    fn column_names(&self) -> Vec<String> {
+        let depth = self.depth_of.iter().map(|_| "depth".to_owned());
+        let taken = self.of.iter().flat_map(|name| self.take.iter().map(move |take| take.column(name)));
+        self.by.iter().cloned().chain(depth).chain(taken).collect()
+    }
+
+    fn summary(&self, inputs: &Inputs) -> Result<Table, Failure> {
+        let table = keep(&*stack("table", inputs.many("table"))?, &self.filter, "table")?;
+        let groups = self.groups(&table)?;
+        let firsts: Vec<usize> = groups.iter().map(|rows| rows[0]).collect();
+        let mut summary = Table::default();
+        for name in &self.by {
+            let column = column(&table, name, "table")?;
+            summary.columns.push(Column { values: at(&column.values, &firsts), ..column.clone() });
+        }
+        if let Some(name) = &self.depth_of {
+            let depths = depths(&numbers(&summary, name, "table")?);
+            summary = summary.with("depth", Values::Float(depths));
+        }
+        for name in &self.of {
+            let values = numbers(&table, name, "table")?;
+            let unit = table.column(name).and_then(|column| column.unit.clone());
+            let present = |rows: &Vec<usize>| -> Vec<f64> {
+                rows.iter().map(|&row| values[row]).filter(|value| !value.is_nan()).collect()
+            };
+            let present: Vec<_> = groups.iter().map(present).collect();
+            for take in &self.take {
+                let unit = unit.clone().filter(|_| *take != Take::Count);
+                summary.columns.push(Column { name: take.column(name), unit, values: take.of(&present) });
+            }
+        }
+        Ok(summary)
+    }
+
+    /// The rows of each group, groups in the order of their numbers; texts in the order in which they first come.
+    fn groups(&self, table: &Table) -> Result<Vec<Vec<usize>>, Failure> {
+        if table.rows() == 0 {
+            return Ok(vec![]);
+        }
+        let mut groups = vec![(0..table.rows()).collect::<Vec<usize>>()];
+        for name in &self.by {
+            let values = &column(table, name, "table")?.values;
+            let (texts, sizes) = (texts(values), values.to_f64());
+            groups = groups
+                .iter()
+                .flat_map(|rows| {
+                    let mut parts: Vec<Vec<usize>> = vec![];
+                    for &row in rows {
+                        match parts.iter_mut().find(|part| texts[part[0]] == texts[row]) {
+                            Some(part) => part.push(row),
+                            None => parts.push(vec![row]),
+                        }
+                    }
+                    if let Some(sizes) = &sizes {
+                        parts.sort_by(|a, b| sizes[a[0]].total_cmp(&sizes[b[0]]));
+                    }
+                    parts
+                })
+                .collect();
+        }
+        Ok(groups)
+    }
+}
+
+impl Take {
+    fn column(self, name: &str) -> String {
+        let take = match self {
+            Self::Mean => "mean",
+            Self::Std => "std",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Median => "median",
+            Self::Count => "count",
+        };
+        format!("{take}_{name}")
+    }
+
+    fn of(self, groups: &[Vec<f64>]) -> Values {
+        let number: fn(&[f64]) -> f64 = match self {
+            Self::Count => return Values::Int(groups.iter().map(|group| Some(group.len() as i64)).collect()),
+            Self::Mean => summary::mean,
+            Self::Std => summary::std,
+            Self::Min => summary::min,
+            Self::Max => summary::max,
+            Self::Median => summary::median,
+        };
+        Values::Float(groups.iter().map(|group| number(group)).collect())
+    }
+}
+
+fn at(values: &Values, rows: &[usize]) -> Values {
+    match values {
+        Values::Int(values) => Values::Int(rows.iter().map(|&row| values[row]).collect()),
+        Values::Float(values) => Values::Float(rows.iter().map(|&row| values[row]).collect()),
+        Values::Text(values) => Values::Text(rows.iter().map(|&row| values[row].clone()).collect()),
+        Values::Bool(values) => Values::Bool(rows.iter().map(|&row| values[row]).collect()),
+    }
+}
+
+fn depths(values: &[f64]) -> Vec<f64> {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let span = if largest > least { largest - least } else { 1.0 };
+    values.iter().map(|value| (value - least) / span).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, sync::Arc};
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::{Arrived, Loaded};
+
+    fn summarized(params: Value) -> Result<Table, Failure> {
+        let table = Table::default()
+            .with("layer", Values::Int([2, 0, 0, 2, 4, 4].map(Some).to_vec()))
+            .with("order", Values::Text(["b", "a", "a", "a", "b", "b"].map(String::from).to_vec()))
+            .with("score", Values::Float(vec![1.0, 2.0, 4.0, 3.0, f64::NAN, 7.0]))
+            .unit("nats");
+        let loaded = Loaded { labels: vec![], from: "rank.ranking".into(), artifact: Arc::new(Artifact::Table(table)) };
+        let stage: Summarize = serde_json::from_value(params).unwrap();
+        stage.summary(&Inputs(BTreeMap::from([("table".to_owned(), vec![loaded])])))
+    }
+
+    fn floats(table: &Table, name: &str) -> Vec<f64> {
+        numbers(table, name, "summary").unwrap()
+    }
+
+    #[test]
+    fn a_row_for_each_group_in_the_order_of_numbers() {
+        let table = summarized(json!({ "by": ["layer"], "of": ["score"], "depth-of": "layer" })).unwrap();
+        assert_eq!(floats(&table, "layer"), [0.0, 2.0, 4.0]);
+        assert_eq!(floats(&table, "depth"), [0.0, 0.5, 1.0]);
+        assert_eq!(floats(&table, "mean_score"), [3.0, 2.0, 7.0]);
+        assert_eq!(floats(&table, "std_score"), [1.0, 1.0, 0.0]);
+        assert_eq!(floats(&table, "min_score"), [2.0, 1.0, 7.0]);
+        assert_eq!(floats(&table, "max_score"), [4.0, 3.0, 7.0]);
+        assert_eq!(floats(&table, "count_score"), [2.0, 2.0, 1.0]);
+        assert_eq!(table.column("mean_score").unwrap().unit.as_deref(), Some("nats"));
+        assert_eq!(table.column("count_score").unwrap().unit, None);
+    }
+
+    #[test]
+    fn two_columns_make_groups_of_their_pairs() {
+        let table = summarized(json!({ "by": ["order", "layer"], "of": ["score"], "take": ["count"] })).unwrap();
+        assert_eq!(texts(&table.columns[0].values), ["b", "b", "a", "a"]);
+        assert_eq!(floats(&table, "layer"), [2.0, 4.0, 0.0, 2.0]);
+        assert_eq!(floats(&table, "count_score"), [1.0, 1.0, 2.0, 1.0]);
+    }
+
+    #[test]
+    fn without_groups_there_is_one_row_and_without_rows_none() {
+        let params = json!({ "of": ["score"], "take": ["mean", "median"] });
+        let table = summarized(params).unwrap();
+        assert_eq!((floats(&table, "mean_score"), floats(&table, "median_score")), (vec![3.4], vec![3.0]));
+        assert_eq!(summarized(json!({ "of": ["score"], "where": { "order": "c" } })).unwrap().rows(), 0);
+    }
+
+    #[test]
+    fn mistakes_are_found_at_plan_time() {
+        let stage: Summarize =
+            serde_json::from_value(json!({ "by": ["layer"], "of": ["scor"], "depth-of": "lager" })).unwrap();
+        let facts = json!({ "columns": ["layer", "score"] });
+        let arrived = Arrived { from: "rank.ranking".into(), ty: PortType::of("table"), facts };
+        let given = Given { inputs: BTreeMap::from([("table".to_owned(), vec![arrived])]), ..Given::default() };
+        let said: Vec<_> = stage.ports(&given).unwrap_err().into_iter().map(|mistake| mistake.message).collect();
+        assert_eq!(said, ["`lager` is not one of `by`", "`rank.ranking` has no column `scor`; it has score, layer"]);
+        let said = summarized(json!({ "of": ["order"] })).unwrap_err().to_string();
+        assert!(said.contains("`order` of `table` does not hold numbers"), "{said}");
+    }
+
+    #[test]
+    fn the_facts_are_the_columns_that_come() {
+        let params = json!({ "by": ["layer"], "of": ["score"], "depth-of": "layer" });
+        let stage: Summarize = serde_json::from_value(params.clone()).unwrap();
+        let facts = stage.ports(&Given::default()).unwrap().outputs.remove(0).facts;
+        let names: Vec<_> = summarized(params).unwrap().columns.into_iter().map(|column| column.name).collect();
+        assert_eq!(facts["columns"], json!(names));
+    }
+}

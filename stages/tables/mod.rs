@@ -1,0 +1,33 @@
+//! Artifacts as rows and columns: what `plot`, `summarize` and `verdict` read, whatever stood in the port.
+//!
+//! A table is itself, a record is one row (nested fields joined by `.`), a tensor is one row an element (its axes and
+//! `value`). Several artifacts in one port are stacked, with their axis labels as columns. No number is computed here.
+
+mod nearest;
+mod rows;
+mod stack;
+
+pub use nearest::{by_nearness, is_misspelt};
+pub use rows::{Filter, keep, numbers, texts};
+pub use stack::stack;
+
+use assay_cache::Table;
+
+use crate::Failure;
+
+/// The column of this name, or a failure that names those there are, the nearest first.
+pub fn column<'t>(table: &'t Table, name: &str, at: &str) -> Result<&'t assay_cache::Column, Failure> {
+    table.column(name).ok_or_else(|| {
+        let names = table.columns.iter().map(|column| column.name.as_str());
+        Failure::fatal(no_column(name, at, names))
+    })
+}
+
+/// What to say where `at` has no column of this name.
+pub fn no_column<'n>(name: &str, at: &str, names: impl Iterator<Item = &'n str>) -> String {
+    let names = by_nearness(name, names);
+    match names.as_slice() {
+        [] => format!("`{at}` has no column `{name}`: it has no columns at all"),
+        names => format!("`{at}` has no column `{name}`; it has {}", names.join(", ")),
+    }
+}
