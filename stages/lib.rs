@@ -3,6 +3,7 @@
 //! `contract` says what a stage is; the engine in `src/` drives stages through it and knows nothing more.
 
 pub mod ablate;
+pub mod charts;
 pub mod contract;
 pub mod expression;
 pub mod forward;
@@ -13,8 +14,10 @@ pub mod load_table;
 pub mod load_tensor;
 pub mod metrics;
 pub mod phiid;
+pub mod plot;
 pub mod prompts;
 pub mod rank;
+pub mod render;
 pub mod summarize;
 pub mod tables;
 pub mod verdict;
@@ -35,6 +38,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<load_table::LoadTable>(),
     Kind::of::<load_tensor::LoadTensor>(),
     Kind::of::<phiid::Phiid>(),
+    Kind::of::<plot::Plot>(),
     Kind::of::<prompts::Prompts>(),
     Kind::of::<rank::Rank>(),
     Kind::of::<summarize::Summarize>(),

@@ -1,0 +1,124 @@
+//! The frame of a panel: axis lines, ticks, their labels and titles, and the lines at fixed values.
+
+use super::{
+    color::{GRID, INK, RULE},
+    scale::Scale,
+    spec::{AxisSpec, LineSpec, Style},
+    svg::{Anchor, Area, Drawing, Font, Stroke},
+    text,
+};
+
+pub const LABEL_SIZE: u32 = 12;
+pub const TICK_SIZE: u32 = 11;
+const TICK: f64 = 4.0;
+/// From the ends of ticks to their labels.
+const GAP: f64 = 4.0;
+/// The height of capitals and digits in units of the font size: what centring a text on a line needs.
+const CAP: f64 = 0.72;
+
+/// What stands along one side of a panel.
+pub struct Side {
+    pub title: String,
+    /// Pixel and label; an empty label is a bare tick.
+    pub ticks: Vec<(f64, String)>,
+}
+
+/// The ticks of a scale, in pixels.
+pub fn ticks(scale: &Scale, axis: &AxisSpec, about: usize) -> Vec<(f64, String)> {
+    scale.ticks(axis.ticks.as_deref(), about).into_iter().map(|(v, label)| (scale.at(v), label)).collect()
+}
+
+/// How many ticks fit `length` pixels, one in `every` pixels.
+pub fn fitting(length: f64, every: f64) -> usize {
+    ((length / every).round() as usize).clamp(2, 10)
+}
+
+/// The room that the left side needs.
+pub fn left_room(title: &str, labels: &[String]) -> f64 {
+    let labels = text::widest(labels.iter().map(String::as_str), TICK_SIZE);
+    let title = if title.is_empty() { 4.0 } else { f64::from(LABEL_SIZE) + 10.0 };
+    title + labels + GAP + TICK
+}
+
+/// The room that the lower side needs.
+pub fn bottom_room(title: &str) -> f64 {
+    let title = if title.is_empty() { 2.0 } else { f64::from(LABEL_SIZE) + 10.0 };
+    TICK + GAP + f64::from(TICK_SIZE) + title
+}
+
+/// The horizontal lines behind curves and bars.
+pub fn grid(drawing: &mut Drawing, plot: Area, y: &Side) {
+    for (at, _) in &y.ticks {
+        drawing.line((plot.x, *at), (plot.right(), *at), Stroke::solid(GRID, 1.0));
+    }
+}
+
+/// The left and lower axis lines.
+pub fn spines(drawing: &mut Drawing, plot: Area) {
+    let stroke = Stroke::solid(RULE, 1.0);
+    drawing.line((plot.x, plot.y), (plot.x, plot.bottom()), stroke);
+    drawing.line((plot.x, plot.bottom()), (plot.right(), plot.bottom()), stroke);
+}
+
+/// Ticks, tick labels and titles below and to the left of `plot`.
+pub fn sides(drawing: &mut Drawing, plot: Area, x: &Side, y: &Side) {
+    let stroke = Stroke::solid(RULE, 1.0);
+    let small = Font { size: TICK_SIZE, bold: false, color: INK, anchor: Anchor::Middle, upwards: false };
+    let baseline = plot.bottom() + TICK + GAP + f64::from(TICK_SIZE) * CAP;
+    for (at, label) in &x.ticks {
+        drawing.line((*at, plot.bottom()), (*at, plot.bottom() + TICK), stroke);
+        drawing.text((*at, baseline), label, small);
+    }
+    for (at, label) in &y.ticks {
+        drawing.line((plot.x - TICK, *at), (plot.x, *at), stroke);
+        let place = (plot.x - TICK - GAP, at + f64::from(TICK_SIZE) * CAP / 2.0);
+        drawing.text(place, label, Font { anchor: Anchor::End, ..small });
+    }
+    let title = Font { size: LABEL_SIZE, ..small };
+    if !x.title.is_empty() {
+        let below = baseline + f64::from(LABEL_SIZE) + 7.0;
+        drawing.text((plot.x + plot.w / 2.0, below), &x.title, title);
+    }
+    if !y.title.is_empty() {
+        let labels = text::widest(y.ticks.iter().map(|(_, label)| label.as_str()), TICK_SIZE);
+        let beside = plot.x - TICK - GAP - labels - 9.0;
+        drawing.text((beside, plot.y + plot.h / 2.0), &y.title, Font { upwards: true, ..title });
+    }
+}
+
+/// The dashes of a style; `width` pixels wide lines of each are told apart in black and white.
+pub fn dash(style: Style) -> &'static str {
+    match style {
+        Style::Solid => "",
+        Style::Dashed => "7 4",
+        Style::DashDot => "8 3 2 3",
+        Style::Dotted => "2 3",
+    }
+}
+
+/// The lines at fixed values, and their labels at their ends.
+pub fn fixed_lines(drawing: &mut Drawing, plot: Area, lines: &[LineSpec], x: Option<&Scale>, y: &Scale) {
+    for line in lines {
+        let stroke = Stroke { color: RULE, width: 1.0, dash: dash(line.style.unwrap_or(Style::Dashed)) };
+        let small = Font { size: TICK_SIZE, bold: false, color: INK, anchor: Anchor::End, upwards: false };
+        let label = line.label.as_deref().unwrap_or_default();
+        if let Some(value) = line.y.filter(|value| y.shows(*value)) {
+            let at = y.at(value);
+            drawing.line((plot.x, at), (plot.right(), at), stroke);
+            let clear = if at - plot.y > 16.0 { at - 4.0 } else { at + f64::from(TICK_SIZE) + 2.0 };
+            written(drawing, (plot.right() - 2.0, clear), label, small);
+        }
+        if let Some((scale, value)) = x.zip(line.x).filter(|(scale, value)| scale.shows(*value)) {
+            let at = scale.at(value);
+            drawing.line((at, plot.y), (at, plot.bottom()), stroke);
+            let clear = if at - plot.x > 18.0 { at - 4.0 } else { at + f64::from(TICK_SIZE) + 2.0 };
+            written(drawing, (clear, plot.y + 2.0), label, Font { upwards: true, ..small });
+        }
+    }
+}
+
+fn written(drawing: &mut Drawing, at: (f64, f64), label: &str, font: Font) {
+    if !label.is_empty() {
+        drawing.text(at, label, font);
+    }
+}

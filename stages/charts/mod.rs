@@ -1,0 +1,221 @@
+//! Charts for papers: one grammar (`spec`), one layout, four sorts of panel, SVG out, PNG on request.
+//!
+//! Every length is in pixels of the page and every mark is laid out here, so that equal inputs give equal bytes. Data
+//! that are missing are shown as missing: gaps in lines, struck cells in matrices. Nothing is smoothed or aggregated.
+
+mod axes;
+mod bars;
+mod clip;
+mod color;
+mod curves;
+mod data;
+mod elements;
+mod heat;
+mod legend;
+mod marks;
+mod png;
+mod raster;
+mod scale;
+pub mod spec;
+mod svg;
+mod text;
+
+pub use data::{check, panel};
+pub use png::render_png;
+
+use bars::Bars;
+use color::INK;
+use curves::Curves;
+use heat::Heat;
+use spec::{AxisSpec, LineSpec};
+use svg::{Anchor, Area, Drawing, Font};
+
+const TITLE_SIZE: u32 = 14;
+const PANEL_TITLE_SIZE: u32 = 12;
+const TITLE_LINE: f64 = 19.0;
+const EDGE: f64 = 10.0;
+const BETWEEN: f64 = 22.0;
+
+/// A figure whose data are at hand.
+pub struct Figure {
+    pub title: String,
+    pub panels: Vec<Panel>,
+    /// Panels in a row.
+    pub columns: usize,
+    pub width: f64,
+    /// The height of a panel; otherwise what suits it.
+    pub height: Option<f64>,
+}
+
+/// A panel whose data are at hand.
+pub struct Panel {
+    pub title: String,
+    pub x: AxisSpec,
+    pub y: AxisSpec,
+    pub lines: Vec<LineSpec>,
+    pub body: Body,
+}
+
+pub enum Body {
+    Curves(Curves),
+    Bars(Bars),
+    Heat(Heat),
+}
+
+impl Figure {
+    /// The SVG document.
+    pub fn draw(&self) -> String {
+        let columns = self.columns.clamp(1, self.panels.len().max(1));
+        let wide = (self.width - 2.0 * EDGE - BETWEEN * (columns - 1) as f64) / columns as f64;
+        let title = text::wrapped(&self.title, TITLE_SIZE, self.width - 2.0 * EDGE);
+        let top = EDGE + if title.is_empty() { 0.0 } else { TITLE_LINE * title.len() as f64 + 6.0 };
+        let rows: Vec<&[Panel]> = self.panels.chunks(columns).collect();
+        let tall = |panel: &Panel| self.height.unwrap_or_else(|| panel.height(wide));
+        let heights: Vec<f64> = rows.iter().map(|row| row.iter().map(tall).fold(0.0, f64::max)).collect();
+        let gaps = BETWEEN * (rows.len().max(1) - 1) as f64;
+        let mut drawing = Drawing::new(self.width, (top + heights.iter().sum::<f64>() + gaps + EDGE).ceil());
+        self.headline(&mut drawing, &title);
+        let mut y = top;
+        for (row, h) in rows.iter().zip(heights) {
+            for (i, panel) in row.iter().enumerate() {
+                let x = EDGE + i as f64 * (wide + BETWEEN);
+                panel.draw(&mut drawing, Area { x, y, w: wide, h });
+            }
+            y += h + BETWEEN;
+        }
+        drawing.finish(&self.spoken())
+    }
+
+    /// What a screen reader says: the title, else what the first panel shows.
+    fn spoken(&self) -> String {
+        match self.panels.first() {
+            Some(panel) if self.title.is_empty() => match &panel.body {
+                Body::Heat(heat) => heat.color.title(),
+                _ => format!("{} over {}", panel.y.title(), panel.x.title()),
+            },
+            _ => self.title.clone(),
+        }
+    }
+
+    fn headline(&self, drawing: &mut Drawing, lines: &[String]) {
+        let font = Font { size: TITLE_SIZE, bold: true, color: INK, anchor: Anchor::Start, upwards: false };
+        for (i, line) in lines.iter().enumerate() {
+            drawing.text((EDGE, EDGE + TITLE_LINE * i as f64 + 13.0), line, font);
+        }
+    }
+}
+
+impl Panel {
+    /// The height that suits a panel `width` pixels wide.
+    fn height(&self, width: f64) -> f64 {
+        let tried = Area { x: 0.0, y: 0.0, w: width, h: 0.62 * width };
+        let plot = self.room(tried);
+        let around = tried.h - plot.h;
+        match &self.body {
+            Body::Heat(heat) if heat.square() => around + plot.w,
+            Body::Heat(heat) => {
+                let cell = (plot.w / heat.columns.len() as f64).clamp(12.0, 26.0);
+                around + (cell * heat.rows.len() as f64).clamp(120.0, 700.0)
+            }
+            _ => around + (0.6 * plot.w).clamp(150.0, 420.0),
+        }
+    }
+
+    fn legend(&self) -> Vec<legend::Entry<'_>> {
+        let entries = match &self.body {
+            Body::Curves(curves) => curves.legend(),
+            Body::Bars(bars) => bars.legend(),
+            Body::Heat(_) => vec![],
+        };
+        let needless = entries.len() < 2 && entries.iter().all(|entry| entry.label.is_empty());
+        if needless { vec![] } else { entries }
+    }
+
+    fn title_lines(&self, width: f64) -> Vec<String> {
+        text::wrapped(&self.title, PANEL_TITLE_SIZE, width)
+    }
+
+    /// What is above the plot: title and legend.
+    fn head(&self, width: f64) -> f64 {
+        let title = self.title_lines(width).len() as f64 * 16.0;
+        let legend = legend::height(&self.legend(), width);
+        title + legend + if title + legend > 0.0 { 8.0 } else { 4.0 }
+    }
+
+    /// Where data are drawn in a panel that fills `area`: a square where the matrix should be one.
+    fn plot(&self, area: Area) -> Area {
+        let room = self.room(area);
+        match &self.body {
+            Body::Heat(heat) if heat.square() => {
+                let side = room.w.min(room.h);
+                Area { w: side, h: side, ..room }
+            }
+            _ => room,
+        }
+    }
+
+    /// What titles, legend, labels and colour bar leave of `area`.
+    fn room(&self, area: Area) -> Area {
+        let head = self.head(area.w);
+        let bottom = axes::bottom_room(&self.x.title());
+        // The labels of the left side depend on its length and the length not on them: the first guess holds.
+        let guess = Area { x: area.x, y: area.y + head, w: area.w, h: (area.h - head - bottom).max(60.0) };
+        let (below, beside) = self.sides(guess);
+        let labels: Vec<String> = beside.ticks.into_iter().map(|(_, label)| label).collect();
+        let left = axes::left_room(&self.y.title(), &labels);
+        let half_label = below.ticks.last().map_or(0.0, |(_, label)| text::width(label, axes::TICK_SIZE) / 2.0);
+        let right = match &self.body {
+            Body::Heat(heat) => heat.right_room(),
+            _ => (half_label + 2.0).max(8.0),
+        };
+        Area { x: area.x + left, w: (area.w - left - right).max(60.0), ..guess }
+    }
+
+    fn sides(&self, plot: Area) -> (axes::Side, axes::Side) {
+        let (x, y) = (&self.x, &self.y);
+        match &self.body {
+            Body::Curves(curves) => {
+                let (across, up) = curves.scales(plot, x, y, &self.lines);
+                curves::sides(plot, (x, &across), (y, &up))
+            }
+            Body::Bars(bars) => bars.sides(plot, x, (y, &bars.scale(plot, y, &self.lines))),
+            Body::Heat(heat) => heat.sides(plot, x, y),
+        }
+    }
+
+    fn draw(&self, drawing: &mut Drawing, area: Area) {
+        let plot = self.plot(area);
+        drawing.open("panel");
+        self.draw_head(drawing, area, plot);
+        let (below, beside) = self.sides(plot);
+        match &self.body {
+            Body::Curves(curves) => {
+                let (x, y) = curves.scales(plot, &self.x, &self.y, &self.lines);
+                axes::grid(drawing, plot, &beside);
+                axes::fixed_lines(drawing, plot, &self.lines, Some(&x), &y);
+                curves.draw(drawing, plot, &x, &y);
+                axes::spines(drawing, plot);
+            }
+            Body::Bars(bars) => {
+                let y = bars.scale(plot, &self.y, &self.lines);
+                axes::grid(drawing, plot, &beside);
+                bars.draw(drawing, plot, &y);
+                axes::fixed_lines(drawing, plot, &self.lines, None, &y);
+                axes::spines(drawing, plot);
+            }
+            Body::Heat(heat) => heat.draw(drawing, plot, &self.x, &self.y),
+        }
+        axes::sides(drawing, plot, &below, &beside);
+        drawing.close();
+    }
+
+    fn draw_head(&self, drawing: &mut Drawing, area: Area, plot: Area) {
+        let lines = self.title_lines(area.w);
+        let font = Font { size: PANEL_TITLE_SIZE, bold: true, color: INK, anchor: Anchor::Start, upwards: false };
+        for (i, line) in lines.iter().enumerate() {
+            drawing.text((plot.x, area.y + 16.0 * i as f64 + 11.0), line, font);
+        }
+        let below = Area { x: plot.x, y: area.y + 16.0 * lines.len() as f64, w: area.right() - plot.x, h: 0.0 };
+        legend::draw(drawing, below, &self.legend());
+    }
+}

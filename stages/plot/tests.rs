@@ -1,0 +1,299 @@
+//! What `plot` draws, what it refuses, and that equal inputs are equal bytes.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use assay_cache::{Axis, Data, Table, Tensor, Values};
+use ndarray::Array2;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{Arrived, Loaded, charts::render_png, contract::testing::TestCtx};
+
+fn plot(params: Value) -> Plot {
+    serde_json::from_value(params).unwrap()
+}
+
+fn inputs(ports: &[(&str, Artifact)]) -> Inputs {
+    let loaded = |name: &str, artifact: &Artifact| {
+        vec![Loaded { labels: vec![], from: format!("{name}.out"), artifact: Arc::new(artifact.clone()) }]
+    };
+    Inputs(ports.iter().map(|(name, artifact)| ((*name).to_owned(), loaded(name, artifact))).collect())
+}
+
+fn draw(params: Value, ports: &[(&str, Artifact)]) -> Result<String, Failure> {
+    let outputs = plot(params).run(&inputs(ports), &TestCtx::new())?;
+    match &outputs.artifacts["figure"] {
+        Artifact::Figure(svg) => Ok(svg.clone()),
+        other => panic!("not a figure: {other:?}"),
+    }
+}
+
+/// The published points of the ablation of Pythia-1B in the synergistic order and, from 16 to 64 heads, in random ones;
+/// the other random points are made up.
+fn curve() -> Artifact {
+    let heads = [0, 1, 8, 16, 32, 48, 64, 96, 128];
+    let synergistic = [0.0, 0.0055, 0.169, 0.239, 0.499, 0.957, 1.639, 2.978, 4.59988];
+    let random = [0.0, 0.01, 0.1, 0.211, 0.442, 1.405, 1.724, 3.0, 4.59988];
+    let spread = [0.0, 0.005, 0.03, 0.052, 0.097, 0.510, 0.494, 0.3, 0.0];
+    let orders = |name: &str| vec![name.to_owned(); heads.len()];
+    let heads: Vec<_> = heads.iter().chain(&heads).map(|n| Some(*n)).collect();
+    let table = Table::default()
+        .with("num_heads_removed", Values::Int(heads))
+        .with("mean_kl_div", Values::Float([synergistic, random].concat()))
+        .unit("nats")
+        .with("std_kl_div", Values::Float([[0.0; 9], spread].concat()))
+        .with("order_type", Values::Text([orders("syn_red"), orders("random")].concat()));
+    Artifact::Table(table)
+}
+
+fn curve_params() -> Value {
+    json!({
+        "chart": "line",
+        "headline": "Removing heads, most synergistic first",
+        "x": { "label": "heads removed", "max": 128 },
+        "y": { "label": "KL divergence", "unit": "nats" },
+        "series": [
+            { "from": "curve", "x": "num_heads_removed", "y": "mean_kl_div", "where": { "order_type": "syn_red" },
+              "label": "by synergy − redundancy" },
+            { "from": "curve", "x": "num_heads_removed", "y": "mean_kl_div", "band": "std_kl_div",
+              "where": { "order_type": "random" }, "label": "random orders (mean ± std)", "style": "dashed" },
+        ],
+        "lines": [{ "y": 4.6, "label": "all heads removed", "style": "dotted" }],
+    })
+}
+
+/// A node × node matrix over `layers` × `heads`, without a diagonal.
+fn pairs(layers: usize, heads: usize, peak: f64) -> Artifact {
+    let nodes = layers * heads;
+    let middle = |i: usize| 1.0 - ((i / heads) as f64 / (layers - 1) as f64 - peak).abs();
+    let values = Array2::from_shape_fn((nodes, nodes), |(i, j)| {
+        if i == j { f64::NAN } else { middle(i) * middle(j) * (1.0 + 0.3 * ((i * 7 + j * 7) % 5) as f64) }
+    });
+    let labels: Vec<String> = (0..nodes).map(|i| format!("L{}H{}", i / heads, i % heads)).collect();
+    let axis = || Axis::labelled("node", labels.clone());
+    let tensor = Tensor { axes: vec![axis(), axis()], unit: Some("nats".into()), data: Data::F64(values.into_dyn()) };
+    Artifact::Tensor(tensor)
+}
+
+fn ranking(layers: i64, heads: i64) -> Artifact {
+    let rows: Vec<(i64, i64)> = (0..layers).flat_map(|l| (0..heads).map(move |h| (l, h))).collect();
+    let score = |(l, h): &(i64, i64)| ((l * 37 + h * 61) % 101) as f64 / 100.0;
+    let table = Table::default()
+        .with("layer", Values::Int(rows.iter().map(|r| Some(r.0)).collect()))
+        .with("head_in_layer", Values::Int(rows.iter().map(|r| Some(r.1)).collect()))
+        .with("syn_red_score", Values::Float(rows.iter().map(score).collect()));
+    Artifact::Table(table)
+}
+
+fn count(svg: &str, what: &str) -> usize {
+    svg.matches(what).count()
+}
+
+#[test]
+fn a_line_chart_has_its_marks_its_axes_and_its_legend() {
+    let svg = draw(curve_params(), &[("curve", curve())]).unwrap();
+    assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"640\""));
+    assert!(svg.contains("viewBox=\"0 0 640 "));
+    assert_eq!(count(&svg, "<polyline"), 2);
+    assert_eq!(count(&svg, "fill-opacity=\"0.2\""), 1, "one band");
+    assert_eq!(count(&svg, "<circle"), 9 + 1, "nine points of the first series, and its key");
+    for text in [">heads removed<", ">KL divergence (nats)<", ">random orders (mean ± std)<", ">all heads removed<"] {
+        assert!(svg.contains(text), "{text}");
+    }
+    assert!(svg.contains("stroke-dasharray=\"7 4\""), "the random order is dashed");
+}
+
+#[test]
+fn there_are_no_ids_no_times_and_the_same_bytes_on_every_thread() {
+    let svg = draw(curve_params(), &[("curve", curve())]).unwrap();
+    assert!(!svg.contains(" id=\"") && !svg.contains("url(#"));
+    let again: Vec<String> = std::thread::scope(|scope| {
+        let threads: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| draw(curve_params(), &[("curve", curve())]).unwrap())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(again.iter().all(|other| *other == svg));
+}
+
+#[test]
+fn a_missing_value_is_a_gap() {
+    let table = Table::default()
+        .with("x", Values::Float(vec![0.0, 1.0, 2.0, 3.0, 4.0, 5.0]))
+        .with("y", Values::Float(vec![1.0, 2.0, f64::NAN, 2.0, 1.0, 3.0]));
+    let params = json!({ "series": [{ "from": "t", "x": "x", "y": "y", "markers": false }] });
+    let svg = draw(params, &[("t", Artifact::Table(table))]).unwrap();
+    assert_eq!(count(&svg, "<polyline"), 2);
+    assert!(!svg.contains("NaN"));
+}
+
+#[test]
+fn a_small_matrix_is_cells_and_a_large_one_an_image() {
+    let params = || json!({ "chart": "heatmap", "series": [{ "from": "sts" }], "color": { "label": "synergy" } });
+    let small = draw(params(), &[("sts", pairs(4, 3, 0.5))]).unwrap();
+    assert_eq!(count(&small, "crispEdges"), 12 * 12 + 64, "cells, and the steps of the colour bar");
+    assert!(small.contains(">synergy (nats)<") && small.contains(">L3<"));
+    let large = draw(params(), &[("sts", pairs(16, 8, 0.5))]).unwrap();
+    assert_eq!(count(&large, "<image"), 1);
+    assert_eq!(count(&large, "crispEdges"), 64);
+    assert!(large.len() < 60_000, "{} bytes", large.len());
+}
+
+#[test]
+fn panels_share_what_they_do_not_set() {
+    let params = json!({
+        "chart": "heatmap",
+        "x": { "label": "head" }, "y": { "label": "head" },
+        "panels": [
+            { "title": "Synergy", "series": [{ "from": "sts" }] },
+            { "title": "Redundancy", "series": [{ "from": "rtr" }], "color": { "map": "magma" } },
+        ],
+    });
+    let svg = draw(params, &[("sts", pairs(4, 3, 0.5)), ("rtr", pairs(4, 3, 0.0))]).unwrap();
+    assert_eq!(count(&svg, "class=\"panel\""), 2);
+    assert_eq!(count(&svg, ">head<"), 4);
+    assert!(svg.contains("viewBox=\"0 0 960 "));
+}
+
+#[test]
+fn a_table_is_pivoted_in_the_order_of_numbers() {
+    let params = json!({
+        "chart": "heatmap",
+        "series": [{ "from": "rank", "x": "head_in_layer", "y": "layer", "value": "syn_red_score" }],
+        "color": { "map": "blue-red", "center": 0.5, "decimals": 2 },
+    });
+    let svg = draw(params.clone(), &[("rank", ranking(16, 8))]).unwrap();
+    assert_eq!(count(&svg, "crispEdges"), 128 + 64);
+    assert!(svg.contains(">head_in_layer<") && svg.contains(">15<"));
+    let twice = Artifact::Table(Table {
+        columns: match (ranking(2, 2), ranking(2, 2)) {
+            (Artifact::Table(a), _) => a
+                .columns
+                .into_iter()
+                .map(|mut column| {
+                    column.values = match column.values {
+                        Values::Int(v) => Values::Int([v.clone(), v].concat()),
+                        Values::Float(v) => Values::Float([v.clone(), v].concat()),
+                        other => other,
+                    };
+                    column
+                })
+                .collect(),
+            _ => unreachable!("a ranking is a table"),
+        },
+    });
+    let said = draw(params, &[("rank", twice)]).unwrap_err().to_string();
+    assert!(said.contains("several rows at (0, 0)"), "{said}");
+}
+
+#[test]
+fn bars_start_at_zero_and_have_error_bars() {
+    let table = Table::default()
+        .with("region", Values::Text(["early", "middle", "late"].map(String::from).to_vec()))
+        .with("recovery", Values::Float(vec![0.65, -0.12, 0.02]))
+        .with("std", Values::Float(vec![0.1, 0.05, 0.01]));
+    let params = json!({
+        "chart": "bar",
+        "series": [{ "from": "t", "x": "region", "y": "recovery", "band": "std" }],
+        "lines": [{ "y": 0.2, "label": "20 %" }],
+    });
+    let svg = draw(params, &[("t", Artifact::Table(table))]).unwrap();
+    assert_eq!(count(&svg, "fill=\"#0072b2\""), 3);
+    assert_eq!(count(&svg, "<polyline"), 3, "error bars");
+    assert!(svg.contains(">middle<") && svg.contains(">20 %<"));
+}
+
+#[test]
+fn a_wrong_column_is_named_with_those_there_are() {
+    let mut params = curve_params();
+    params["series"][0]["y"] = json!("mean_kl");
+    let said = draw(params, &[("curve", curve())]).unwrap_err().to_string();
+    assert!(said.starts_with("`curve` has no column `mean_kl`; it has mean_kl_div, "), "{said}");
+    let mut params = curve_params();
+    params["series"][0]["where"] = json!({ "order_type": "nobody" });
+    let said = draw(params, &[("curve", curve())]).unwrap_err().to_string();
+    assert!(said.contains("no row of `curve`") && said.contains("nobody"), "{said}");
+}
+
+fn given(facts: Value) -> Given<'static> {
+    let arrived = Arrived { from: "ablate.curve".into(), ty: PortType::of("table"), facts };
+    Given { inputs: BTreeMap::from([("curve".to_owned(), vec![arrived])]), ..Given::default() }
+}
+
+fn mistakes(params: Value, facts: Value) -> Vec<String> {
+    let mistakes = plot(params).ports(&given(facts)).unwrap_err();
+    mistakes.into_iter().map(|mistake| format!("{}: {}", mistake.at, mistake.message)).collect()
+}
+
+#[test]
+fn the_plan_declares_what_is_wired_and_refuses_what_cannot_be_drawn() {
+    let ports = plot(curve_params()).ports(&given(Value::Null)).unwrap();
+    assert_eq!(ports.inputs.len(), 1);
+    assert!(ports.inputs[0].many && ports.inputs[0].accept.takes(&PortType::tensor(&["node", "node"])));
+    let mut params = curve_params();
+    params["series"][0]["from"] = json!("curves");
+    assert_eq!(mistakes(params, Value::Null), ["series[0].from: no input port is called `curves`"]);
+    assert_eq!(mistakes(json!({}), Value::Null), ["series: there is nothing to draw"]);
+    let said = mistakes(json!({ "series": [{ "from": "curve" }], "x": { "min": 2, "max": 1 } }), Value::Null);
+    assert_eq!(said.len(), 3, "{said:?}");
+    let pending = Given { unknown: vec!["curve".into()], ..Given::default() };
+    assert!(plot(curve_params()).ports(&pending).is_ok(), "a port that is not known yet is wired all the same");
+}
+
+#[test]
+fn facts_that_name_columns_are_used_at_plan_time() {
+    let facts = json!({ "columns": ["num_heads_removed", "mean_kl_div", "std_kl_div", "order_type"] });
+    assert!(plot(curve_params()).ports(&given(facts.clone())).is_ok());
+    let mut params = curve_params();
+    params["series"][0]["y"] = json!("kl");
+    params["series"][0]["x"] = json!("num_heads_remved");
+    params["series"][1]["x"] = json!("sigma");
+    let said = mistakes(params, facts);
+    assert_eq!(said.len(), 2, "an axis may be called sigma: {said:?}");
+    assert!(said[1].starts_with("series[0].x: `ablate.curve` has no column `num_heads_remved`; it has num_heads_"));
+}
+
+#[test]
+fn every_chart_renders_as_png_without_fonts() {
+    let heat = json!({ "chart": "heatmap", "series": [{ "from": "sts" }] });
+    for (params, port) in [(curve_params(), ("curve", curve())), (heat, ("sts", pairs(16, 8, 0.5)))] {
+        let svg = draw(params, &[port]).unwrap();
+        let picture = render_png(&svg, 2.0).unwrap();
+        let reader = png::Decoder::new(std::io::Cursor::new(&picture)).read_info().unwrap();
+        assert_eq!(reader.info().width, 1280);
+        assert_eq!(picture, render_png(&svg, 2.0).unwrap());
+    }
+}
+
+/// The figures, summaries and verdicts of a shipped manifest: its stages of these kinds, as the engine would have them.
+fn shipped(text: &str) -> Vec<String> {
+    let manifest: toml::Table = text.parse().unwrap();
+    let mut checked = vec![];
+    for (name, stage) in manifest["stages"].as_table().unwrap() {
+        let mut stage = stage.as_table().unwrap().clone();
+        let kind = stage["kind"].as_str().unwrap().to_owned();
+        let Some(kind) = crate::CATALOGUE
+            .iter()
+            .find(|known| known.name == kind)
+            .filter(|known| ["plot", "summarize", "verdict"].contains(&known.name))
+        else {
+            continue;
+        };
+        let unknown = stage["inputs"].as_table().unwrap().keys().cloned().collect();
+        for reserved in ["kind", "inputs", "title", "over", "resources"] {
+            stage.remove(reserved);
+        }
+        let parsed = kind.parse(serde_json::to_value(&stage).unwrap());
+        let parsed = parsed.unwrap_or_else(|error| panic!("{name}: {error:?}"));
+        let ports = parsed.ports(&Given { unknown, ..Given::default() });
+        ports.unwrap_or_else(|mistakes| panic!("{name}: {mistakes:?}"));
+        checked.push(name.clone());
+    }
+    checked
+}
+
+#[test]
+fn the_figures_and_verdicts_of_shipped_manifests_are_sound() {
+    assert_eq!(shipped(include_str!("../../manifests/quickstart.toml")).len(), 5);
+    assert_eq!(shipped(include_str!("../../manifests/synergistic-core-smollm2.toml")).len(), 13);
+    assert_eq!(shipped(include_str!("../../manifests/synergistic-core.toml")).len(), 13);
+}

@@ -1,0 +1,13 @@
+//! Artifacts in the formats that other programs read, made on export and never stored.
+
+mod npz;
+
+pub use npz::npz;
+
+/// Pixels of a picture for each pixel of the figure: what print takes.
+const PNG_SCALE: f32 = 3.0;
+
+/// A figure as PNG.
+pub fn png(svg: &str) -> Result<Vec<u8>, String> {
+    crate::charts::render_png(svg, PNG_SCALE)
+}
