@@ -1,0 +1,25 @@
+//! `assay fetch`: brings the sources of a study to this machine, so that it runs offline afterwards.
+
+use assay_stages::Kind;
+use clap::Args;
+
+use super::{Exit, study::StudyArguments};
+use crate::run;
+
+/// Bring the models and files of a study to this machine
+#[derive(Args)]
+pub struct Arguments {
+    #[command(flatten)]
+    study: StudyArguments,
+}
+
+pub fn fetch(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Exit> {
+    let plan = arguments.study.plan(catalogue, false)?;
+    let failures = run::fetch(&plan, &plan.wanted(&[]), |id| eprintln!("fetching what `{id}` reads …"));
+    if failures.is_empty() {
+        eprintln!("everything that `{}` reads is on this machine", plan.manifest.study.name.value);
+        return Ok(Exit::DONE);
+    }
+    let causes: Vec<_> = failures.iter().map(|(id, error)| format!("`{id}`: {error}")).collect();
+    Err(Exit::failed(causes.join("\n")))
+}

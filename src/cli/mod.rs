@@ -1,0 +1,94 @@
+//! The command line: one file a subcommand.
+
+mod completions;
+mod exit;
+mod export;
+mod fetch;
+mod kinds;
+mod plan;
+mod progress;
+mod recorder;
+mod run;
+mod show;
+mod study;
+
+use std::{ffi::OsString, path::Path, process::ExitCode};
+
+use assay_stages::Kind;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// A declarative runner for experiments on the inside of language models.
+///
+/// A study is one TOML manifest: a DAG of stages (load a model, generate and capture, compute a metric, rank, ablate,
+/// plot). Finished stages are cached by content, and a run that was killed goes on where it stopped.
+#[derive(Parser)]
+#[command(name = "assay", version, max_term_width = 110, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  assay manifests/quickstart.toml              run a study (short for `assay run`)
+  assay plan manifests/quickstart.toml         what would run, what is cached
+  assay run manifests/quickstart.toml --set new-tokens=16
+  assay show manifests/quickstart.toml ranking print a result
+  assay stages generate                        what a kind takes and gives
+
+Exit codes: 0 done; 1 a stage failed; 2 the manifest or the usage is wrong;
+3 an expectation failed; 75 stopped, run again to resume; 130 interrupted.";
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Arguments),
+    Plan(plan::Arguments),
+    Show(show::Arguments),
+    Export(export::Arguments),
+    Fetch(fetch::Arguments),
+    Stages(kinds::Arguments),
+    Completions(completions::Arguments),
+}
+
+/// Does what the command line says.
+pub fn main(catalogue: &'static [Kind]) -> ExitCode {
+    let arguments = match parse(std::env::args_os().collect()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // clap prints help and versions to stdout, mistakes to stderr; a closed pipe is nobody's mistake.
+            let _ = error.print();
+            return ExitCode::from(error.exit_code() as u8);
+        }
+    };
+    start_log();
+    let done = match arguments.command {
+        Command::Run(arguments) => run::run(&arguments, catalogue),
+        Command::Plan(arguments) => plan::plan(&arguments, catalogue),
+        Command::Show(arguments) => show::show(&arguments, catalogue),
+        Command::Export(arguments) => export::export(&arguments, catalogue),
+        Command::Fetch(arguments) => fetch::fetch(&arguments, catalogue),
+        Command::Stages(arguments) => kinds::stages(&arguments, catalogue),
+        Command::Completions(arguments) => Ok(completions::completions(&arguments)),
+    };
+    done.unwrap_or_else(|exit| exit).report()
+}
+
+/// `assay MANIFEST …` is short for `assay run MANIFEST …`.
+fn parse(mut arguments: Vec<OsString>) -> Result<Arguments, clap::Error> {
+    let is_command = |name: &str| name == "help" || Arguments::command().find_subcommand(name).is_some();
+    if let Some(first) = arguments.get(1).and_then(|first| first.to_str())
+        && !is_command(first)
+        && (first.ends_with(".toml") || Path::new(first).is_file())
+    {
+        arguments.insert(1, "run".into());
+    }
+    Arguments::from_arg_matches(&Arguments::command().try_get_matches_from(arguments)?)
+}
+
+/// Logs go to stderr; `ASSAY_LOG` sets what is logged (`debug`, `assay_stages=trace`).
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ASSAY_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+}

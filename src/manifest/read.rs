@@ -1,0 +1,145 @@
+//! A file → [`Manifest`]: the top-level tables, and everything that is wrong with them.
+
+use std::{fs::File, io::Read, path::Path, sync::Arc};
+
+use super::{
+    Axis, Manifest, Node, NodeValue, Problem, Problems, Spanned, StageDecl, Study, Text,
+    axes::{self, bad_name},
+    expect,
+    fields::{self, Fields},
+    label::{is_label, is_name},
+    settings, stages,
+    substitute::literal,
+    syntax,
+};
+
+/// A manifest is written by a person: what is longer than this is some other file.
+const MOST_BYTES: u64 = 8 << 20;
+
+impl Manifest {
+    /// The manifest at `path` with each `--set name=value` applied, and all that is wrong with it. It is there if the
+    /// study, every axis and every stage was understood, so that a plan can go on and find the mistakes of the next
+    /// layer as well.
+    pub fn recover(path: &Path, sets: &[String]) -> (Option<Self>, Problems) {
+        let mut problems = vec![];
+        let content = read_text(path).unwrap_or_else(|problem| {
+            problems.push(problem);
+            String::new()
+        });
+        let text = Arc::new(Text { path: path.to_owned(), content });
+        let manifest = if problems.is_empty() { parse(&text, sets, &mut problems) } else { None };
+        (manifest, Problems::new(text, problems))
+    }
+}
+
+fn read_text(path: &Path) -> Result<String, Problem> {
+    let name = path.display();
+    if path.is_dir() {
+        return Err(Problem::nowhere(format!("{name} is a folder")).help("name the manifest in it"));
+    }
+    let mut bytes = vec![];
+    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    read.map_err(|error| Problem::nowhere(format!("cannot read {name}: {error}")))?;
+    if bytes.len() as u64 > MOST_BYTES {
+        let problem = Problem::nowhere(format!("{name} has more than {} MiB", MOST_BYTES >> 20));
+        return Err(problem.help("this is hardly a manifest; data belongs in files that the manifest names"));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").map(<[u8]>::to_vec).unwrap_or(bytes); // a byte order mark
+    String::from_utf8(bytes).map_err(|error| {
+        let good = error.utf8_error().valid_up_to();
+        let line = error.as_bytes()[..good].iter().filter(|byte| **byte == b'\n').count() + 1;
+        Problem::nowhere(format!("{name} is not UTF-8 text: byte {good}, in line {line}"))
+    })
+}
+
+fn parse(text: &Arc<Text>, sets: &[String], problems: &mut Vec<Problem>) -> Option<Manifest> {
+    let document = syntax::document(&text.content, problems)?;
+    let mut top = Fields::of(document, problems)?;
+    let study = top.take("study");
+    let study = read_study(study, top.problems);
+    let mut params = top.take("params").map_or(vec![], |node| read_params(node, top.problems));
+    settings::apply(sets, &mut params, top.problems);
+    let before = top.problems.len();
+    let axes = top.take("axes").map_or(vec![], |node| axes::read(node, top.problems));
+    let axes_are_good = top.problems.len() == before;
+    let stages = top.take("stages");
+    let stages = read_stages(stages, &axes, top.problems);
+    let expects = top.take("expect").map_or(vec![], |node| expect::read(node, &axes, top.problems));
+    let exports = top.take("export").map_or(vec![], |node| expect::exports(node, top.problems));
+    let cluster = top.take("cluster");
+    check_cluster(cluster.as_ref(), top.problems);
+    top.finish("table");
+    let (study, (stages, misread)) = (study?, stages?);
+    axes_are_good.then(|| Manifest { text: text.clone(), study, params, axes, stages, misread, expects, exports })
+}
+
+fn read_study(node: Option<Node>, problems: &mut Vec<Problem>) -> Option<Study> {
+    let Some(node) = node else {
+        let problem = Problem::new(0..0, "the table `[study]` is missing");
+        problems.push(problem.help("begin with:  [study]  and  name = \"…\""));
+        return None;
+    };
+    let mut fields = Fields::of(node, problems)?;
+    let name = fields.required("name", "results go to `results/<name>`");
+    let name = name.inspect(|name| check_study_name(name, fields.problems));
+    let question = fields.string("question").map(|text| text.value);
+    let seed = fields.take("seed").map_or(Some(0), |node| read_seed(&node, fields.problems));
+    fields.finish("key in [study]");
+    Some(Study { name: name?, question, seed: seed? })
+}
+
+fn check_study_name(name: &Spanned<String>, problems: &mut Vec<Problem>) {
+    if !is_label(&name.value) || name.value.starts_with('.') {
+        let message = format!("{} cannot be the name of a study", super::node::quoted(&name.value));
+        let help = "it names a folder: letters, digits, `.`, `_`, `+` and `-`, with no dot in front";
+        problems.push(Problem::new(name.span.clone(), message).help(help));
+    }
+}
+
+fn read_seed(node: &Node, problems: &mut Vec<Problem>) -> Option<u64> {
+    match node.value {
+        NodeValue::Integer(seed) if seed >= 0 => Some(seed.unsigned_abs()),
+        _ => {
+            problems.push(Problem::expected("an integer from 0", node));
+            None
+        }
+    }
+}
+
+fn read_params(node: Node, problems: &mut Vec<Problem>) -> Vec<(Spanned<String>, Node)> {
+    let entries = fields::table(node, problems).unwrap_or_default();
+    let param = |(name, node): (Spanned<String>, Node)| {
+        if !is_name(&name.value) {
+            problems.push(bad_name("a parameter", &name));
+        }
+        let value = literal(node, "a parameter", problems);
+        (name, value)
+    };
+    entries.into_iter().map(param).collect()
+}
+
+/// The stages, and the names of those that could not be understood.
+fn read_stages(
+    node: Option<Node>,
+    axes: &[Axis],
+    problems: &mut Vec<Problem>,
+) -> Option<(Vec<StageDecl>, Vec<String>)> {
+    let (stages, misread) = match node {
+        Some(node) => stages::read(node, axes, problems)?,
+        None => (vec![], vec![]),
+    };
+    if stages.is_empty() && misread.is_empty() {
+        let problem = Problem::new(0..0, "this study has no stages");
+        problems.push(problem.help("add one:  [stages.NAME]  and  kind = \"…\""));
+        return None;
+    }
+    Some((stages, misread))
+}
+
+fn check_cluster(node: Option<&Node>, problems: &mut Vec<Problem>) {
+    if let Some(node) = node
+        && !matches!(node.value, NodeValue::Table(_))
+    {
+        problems.push(Problem::expected("a table", node));
+    }
+}

@@ -1,0 +1,195 @@
+//! Parameters and axis values into a stage's parameters, at any depth and before anything is typed.
+
+use super::{
+    Axis, AxisValue, Base, Node, NodeValue, Problem, Span, Spanned,
+    spelling::{nearest, suggest},
+    template::{Piece, Unterminated, pieces},
+};
+
+/// What `${…}` may name in one cell of one stage.
+#[derive(Clone, Copy, Debug)]
+pub struct Scope<'a> {
+    pub params: &'a [(Spanned<String>, Node)],
+    /// All axes of the study: one that is not in `cell` is not in the stage's `over`.
+    pub axes: &'a [Axis],
+    /// The axes in the stage's `over`, each with its value in this cell.
+    pub cell: &'a [(&'a Axis, &'a AxisValue)],
+}
+
+/// `node` with every reference replaced. What is replaced has the span of the place of use.
+pub fn substitute(node: &Node, scope: &Scope) -> (Node, Vec<Problem>) {
+    let mut problems = vec![];
+    let node = replaced(node, scope, &mut problems);
+    (node, problems)
+}
+
+/// A value that refers to nothing, `$$` replaced: what `[params]` and `[axes]` hold.
+pub fn literal(node: Node, what: &str, problems: &mut Vec<Problem>) -> Node {
+    let value = match node.value {
+        NodeValue::String(text) => NodeValue::String(literal_text(text, &node.span, what, problems)),
+        NodeValue::Array(items) => {
+            NodeValue::Array(items.into_iter().map(|item| literal(item, what, problems)).collect())
+        }
+        NodeValue::Table(entries) => {
+            NodeValue::Table(entries.into_iter().map(|(key, node)| (key, literal(node, what, problems))).collect())
+        }
+        scalar => scalar,
+    };
+    Node { value, ..node }
+}
+
+fn literal_text(text: String, span: &Span, what: &str, problems: &mut Vec<Problem>) -> String {
+    if !text.contains('$') {
+        return text;
+    }
+    match pieces(&text).as_deref() {
+        Ok([]) => String::new(),
+        Ok([Piece::Text(plain)]) => plain.clone(),
+        Ok(_) => {
+            let problem = Problem::new(span.clone(), format!("{what} cannot refer to another value"));
+            problems.push(problem.help("write the value itself; `$$` stands for a `$`"));
+            text
+        }
+        Err(Unterminated(at)) => {
+            problems.push(unterminated(inside(span, &text, *at..text.len())));
+            text
+        }
+    }
+}
+
+fn replaced(node: &Node, scope: &Scope, problems: &mut Vec<Problem>) -> Node {
+    let value = match &node.value {
+        NodeValue::String(text) if text.contains('$') => return replaced_text(node, text, scope, problems),
+        NodeValue::Array(items) => NodeValue::Array(items.iter().map(|item| replaced(item, scope, problems)).collect()),
+        NodeValue::Table(entries) => {
+            NodeValue::Table(entries.iter().map(|(key, node)| (key.clone(), replaced(node, scope, problems))).collect())
+        }
+        scalar => scalar.clone(),
+    };
+    Node { span: node.span.clone(), value, base: node.base }
+}
+
+fn replaced_text(node: &Node, text: &str, scope: &Scope, problems: &mut Vec<Problem>) -> Node {
+    let pieces = match pieces(text) {
+        Ok(pieces) => pieces,
+        Err(Unterminated(at)) => {
+            problems.push(unterminated(inside(&node.span, text, at..text.len())));
+            return node.clone();
+        }
+    };
+    let result = match &pieces[..] {
+        [Piece::Reference { name, at }] => {
+            let found = scope.find(name, inside(&node.span, text, at.clone()));
+            found.map(|value| value.moved_to(&node.span)).map_err(|problem| vec![problem])
+        }
+        pieces => joined(node, text, pieces, scope),
+    };
+    result.unwrap_or_else(|wrong| {
+        problems.extend(wrong);
+        node.clone()
+    })
+}
+
+/// Several pieces as one string. A relative path is relative to what its beginning is relative to.
+fn joined(node: &Node, text: &str, pieces: &[Piece], scope: &Scope) -> Result<Node, Vec<Problem>> {
+    let mut whole = String::new();
+    let mut base = node.base;
+    let mut problems = vec![];
+    for piece in pieces {
+        match scalar(piece, node, text, scope) {
+            Ok((part, part_base)) => {
+                base = if whole.is_empty() { part_base } else { base };
+                whole.push_str(&part);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let node = Node { span: node.span.clone(), value: NodeValue::String(whole), base };
+    if problems.is_empty() { Ok(node) } else { Err(problems) }
+}
+
+fn scalar(piece: &Piece, node: &Node, text: &str, scope: &Scope) -> Result<(String, Base), Problem> {
+    let (name, at) = match piece {
+        Piece::Text(plain) => return Ok((plain.clone(), node.base)),
+        Piece::Reference { name, at } => (name, inside(&node.span, text, at.clone())),
+    };
+    let value = scope.find(name, at.clone())?;
+    let part = value.scalar_text().ok_or_else(|| {
+        Problem::new(at, format!("`${{{name}}}` is {}, which cannot stand inside a string", value.describe()))
+            .help("leave it alone in the string, or refer to one of its fields")
+    })?;
+    Ok((part, value.base))
+}
+
+impl<'a> Scope<'a> {
+    fn find(&self, name: &str, at: Span) -> Result<&'a Node, Problem> {
+        let mut path = name.split('.');
+        let head = path.next().unwrap_or_default();
+        let (whole, value) = if head == "params" {
+            let param = path.next().unwrap_or_default();
+            (format!("params.{param}"), self.param(param, &at)?)
+        } else {
+            (head.to_owned(), self.axis(head, &at)?)
+        };
+        path.try_fold((whole, value), |(whole, value), field| {
+            let inner = value.get(field).ok_or_else(|| no_field(&whole, value, field, &at))?;
+            Ok((format!("{whole}.{field}"), inner))
+        })
+        .map(|(_, value)| value)
+    }
+
+    fn param(&self, name: &str, at: &Span) -> Result<&'a Node, Problem> {
+        let found = self.params.iter().find(|(param, _)| param.value == name);
+        found.map(|(_, value)| value).ok_or_else(|| {
+            let names = self.params.iter().map(|(param, _)| param.value.as_str());
+            let problem = Problem::new(at.clone(), format!("there is no parameter `{name}` in [params]"));
+            problem.help(suggest(name, "parameters", names).unwrap_or_else(|| "add it to [params]".into()))
+        })
+    }
+
+    fn axis(&self, name: &str, at: &Span) -> Result<&'a Node, Problem> {
+        if let Some((_, value)) = self.cell.iter().find(|(axis, _)| axis.name.value == name) {
+            return Ok(&value.value);
+        }
+        if self.axes.iter().any(|axis| axis.name.value == name) {
+            let over = self.cell.iter().map(|(axis, _)| axis.name.value.as_str()).chain([name]);
+            let over: Vec<_> = over.map(|name| format!("\"{name}\"")).collect();
+            return Err(Problem::new(at.clone(), format!("the axis `{name}` is not in this stage's `over`"))
+                .help(format!("add it: over = [{}]", over.join(", "))));
+        }
+        let problem = Problem::new(at.clone(), format!("`{name}` is not an axis of this study"));
+        Err(problem.help(self.help_for(name)))
+    }
+
+    fn help_for(&self, name: &str) -> String {
+        let params = || self.params.iter().map(|(param, _)| param.value.as_str());
+        if params().any(|param| param == name) {
+            return format!("a parameter is written `${{params.{name}}}`");
+        }
+        let axes = self.axes.iter().map(|axis| axis.name.value.as_str());
+        match (nearest(name, axes.clone()), nearest(name, params())) {
+            (None, Some(param)) => format!("did you mean `${{params.{param}}}`?"),
+            _ => suggest(name, "axes", axes).unwrap_or_else(|| "`$$` stands for a `$`".into()),
+        }
+    }
+}
+
+fn no_field(whole: &str, value: &Node, field: &str, at: &Span) -> Problem {
+    let NodeValue::Table(entries) = &value.value else {
+        return Problem::new(at.clone(), format!("`{whole}` is {}: it has no field `{field}`", value.describe()))
+            .help(format!("write `${{{whole}}}`"));
+    };
+    let names = entries.iter().map(|(name, _)| name.value.as_str());
+    let problem = Problem::new(at.clone(), format!("`{whole}` has no field `{field}`"));
+    problem.help(suggest(field, "fields", names).unwrap_or_default())
+}
+
+fn unterminated(at: Span) -> Problem {
+    Problem::new(at, "`${` has no closing brace").help("write `${name}`, or `$${` for the two characters")
+}
+
+/// The span of some bytes of a string, or of all of it where escapes or long quotes hide where they are.
+fn inside(span: &Span, text: &str, bytes: Span) -> Span {
+    let plain = span.len() == text.len() + 2;
+    if plain { span.start + 1 + bytes.start..span.start + 1 + bytes.end } else { span.clone() }
+}

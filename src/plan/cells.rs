@@ -1,0 +1,366 @@
+//! Every cell of every stage: parameters substituted and typed, inputs wired, ports checked, recipe keyed.
+
+use std::collections::BTreeMap;
+
+use assay_cache::{FORMAT, Labels, Recipe, Slot, Upstream};
+use assay_stages::{Arrived, DynStage, Given, InputPort, Kind, Mistake, OutputPort, Ports};
+use serde_json::Value;
+
+use super::{Cell, Digests, From, Keyed, Sources, sources, unknown, wiring::Index};
+use crate::manifest::{
+    Axis, AxisValue, InputDecl, Lowering, Manifest, Problem, Scope, Shape, Span, StageDecl, canonical_params,
+    encode_label, lower_cell,
+};
+
+/// The cells of the stages in `order`, in that order. A cell with a mistake is `None`, and its problem is reported.
+pub fn expand(
+    manifest: &Manifest,
+    catalogue: &'static [Kind],
+    order: &[usize],
+    digests: &mut Digests,
+    problems: &mut Vec<Problem>,
+) -> Vec<Option<Cell>> {
+    let lowering = match Lowering::of(manifest) {
+        Ok(lowering) => lowering,
+        Err(error) => {
+            problems.push(Problem::nowhere(format!("there is no working directory: {error}")));
+            return vec![];
+        }
+    };
+    let mut planner = Planner {
+        manifest,
+        lowering,
+        stage_of: manifest.stages.iter().enumerate().map(|(i, stage)| (stage.name.value.as_str(), i)).collect(),
+        index: Index::new(manifest.stages.len()),
+        cells: Vec::new(),
+        digests,
+        problems,
+    };
+    let mut shapes = BTreeMap::new();
+    for &stage in order {
+        let decl = &manifest.stages[stage];
+        let Some(kind) = catalogue.iter().find(|kind| kind.name == decl.kind.value) else {
+            planner.unknown_kind(decl, catalogue);
+            planner.broken(stage);
+            continue;
+        };
+        let shape = shapes.entry(kind.name).or_insert_with(|| Shape::of(&kind.schema()));
+        planner.stage(stage, kind, shape);
+    }
+    planner.cells
+}
+
+struct Planner<'a> {
+    manifest: &'a Manifest,
+    lowering: Lowering,
+    stage_of: BTreeMap<&'a str, usize>,
+    index: Index,
+    cells: Vec<Option<Cell>>,
+    digests: &'a mut Digests,
+    problems: &'a mut Vec<Problem>,
+}
+
+/// An input as it is wired: its declaration, and the outputs that arrive with the labels of gathered axes. `None`
+/// stands for a stage that has a mistake of its own.
+struct Wired<'a> {
+    decl: &'a InputDecl,
+    arrivals: Option<Vec<(Labels, From)>>,
+}
+
+impl<'a> Planner<'a> {
+    fn stage(&mut self, stage: usize, kind: &'static Kind, shape: &Shape) {
+        let decl = &self.manifest.stages[stage];
+        for combination in combinations(&self.axes(decl)) {
+            let labels: Labels =
+                combination.iter().map(|(axis, value)| (axis.name.value.clone(), value.label.clone())).collect();
+            let scope = Scope { params: &self.manifest.params, axes: &self.manifest.axes, cell: &combination };
+            let cell = self.cell(stage, kind, shape, &labels, &scope);
+            self.index.add(stage, labels, self.cells.len());
+            self.cells.push(cell);
+        }
+    }
+
+    /// The axes of a stage, in the order of `[axes]`.
+    fn axes(&self, decl: &StageDecl) -> Vec<&'a Axis> {
+        let has = |axis: &&Axis| decl.over.iter().any(|name| name.value == axis.name.value);
+        self.manifest.axes.iter().filter(has).collect()
+    }
+
+    fn cell(
+        &mut self,
+        stage: usize,
+        kind: &'static Kind,
+        shape: &Shape,
+        labels: &Labels,
+        scope: &Scope,
+    ) -> Option<Cell> {
+        let decl = &self.manifest.stages[stage];
+        let before = self.problems.len();
+        let body = self.body(decl, kind, shape, scope);
+        let wired = self.wire(decl, labels);
+        let (body, params) = body?;
+        let sources = match sources::find(&*body, self.digests) {
+            Ok(sources) => sources,
+            Err(reason) => {
+                let span = ["source", "file", "config"]
+                    .iter()
+                    .find_map(|key| decl.params.get(key))
+                    .map(|node| node.span.clone());
+                self.problems.push(Problem::new(span.unwrap_or(decl.name.span.clone()), reason));
+                return None;
+            }
+        };
+        let ports = self.ports(decl, &*body, &sources, &wired)?;
+        let inputs = self.check(decl, &ports, &wired)?;
+        if self.problems.len() > before || wired.iter().any(|wire| wire.arrivals.is_none()) {
+            return None;
+        }
+        let id = id(&decl.name.value, labels);
+        let mut cell =
+            Cell { stage, id, labels: labels.clone(), kind, body, ports, inputs, sources, params, keyed: None };
+        cell.keyed = self.key(&cell);
+        Some(cell)
+    }
+
+    /// The stage with its typed parameters, and those as they enter the key.
+    fn body(
+        &mut self,
+        decl: &StageDecl,
+        kind: &Kind,
+        shape: &Shape,
+        scope: &Scope,
+    ) -> Option<(Box<dyn DynStage>, Value)> {
+        let params = match lower_cell(&decl.params, scope, shape, &self.lowering) {
+            Ok(params) => params,
+            Err(problems) => {
+                self.problems.extend(problems);
+                return None;
+            }
+        };
+        match kind.parse(params) {
+            Ok(body) => {
+                let params = canonical_params(&body.params(), shape);
+                Some((body, params))
+            }
+            Err(mistake) => {
+                self.problems.push(placed(decl, mistake));
+                None
+            }
+        }
+    }
+
+    fn wire(&self, decl: &'a StageDecl, labels: &Labels) -> Vec<Wired<'a>> {
+        let wired = |input: &'a InputDecl| {
+            let mut arrivals = Some(Vec::new());
+            for wire in &input.wires {
+                let cells = self.stage_of.get(wire.value.stage.as_str()).map(|&up| self.index.matching(up, labels));
+                for (gathered, cell) in cells.unwrap_or_default() {
+                    let port = self.cells[cell].as_ref().and_then(|up| up.output(wire.value.port.as_deref()));
+                    match (port, &mut arrivals) {
+                        (Some(port), Some(arrivals)) => {
+                            arrivals.push((gathered, From { cell, port: port.name.clone() }));
+                        }
+                        _ => arrivals = None,
+                    }
+                }
+            }
+            let arrivals = arrivals.filter(|arrivals| !arrivals.is_empty());
+            Wired { decl: input, arrivals }
+        };
+        decl.inputs.iter().map(wired).collect()
+    }
+
+    fn ports(&mut self, decl: &StageDecl, body: &dyn DynStage, sources: &Sources, wired: &[Wired]) -> Option<Ports> {
+        let mut given = Given::default();
+        if let Sources::Here { resolved, .. } = sources {
+            given.files = Some(resolved);
+        }
+        for wire in wired {
+            let port = wire.decl.port.value.clone();
+            match &wire.arrivals {
+                Some(arrivals) => {
+                    let arrived = arrivals.iter().map(|(_, from)| self.arrived(from)).collect();
+                    given.inputs.insert(port, arrived);
+                }
+                None => given.unknown.push(port),
+            }
+        }
+        match body.ports(&given) {
+            Ok(ports) => Some(ports),
+            Err(mistakes) => {
+                self.problems.extend(mistakes.into_iter().map(|mistake| placed(decl, mistake)));
+                self.misnamed_outputs(decl);
+                None
+            }
+        }
+    }
+
+    fn arrived(&self, from: &From) -> Arrived {
+        let cell = self.cells[from.cell].as_ref().expect("what arrives comes from a whole cell");
+        let port = cell.output(Some(&from.port)).expect("wiring found the port");
+        Arrived { from: format!("{}.{}", cell.id, from.port), ty: port.ty.clone(), facts: port.facts.clone() }
+    }
+
+    /// Holds what is wired against what the stage declares.
+    fn check(&mut self, decl: &StageDecl, ports: &Ports, wired: &[Wired]) -> Option<BTreeMap<String, Slot<From>>> {
+        let before = self.problems.len();
+        self.misnamed_outputs(decl);
+        let mut inputs = BTreeMap::new();
+        for wire in wired {
+            match ports.inputs.iter().find(|port| port.name == wire.decl.port.value) {
+                None => self.unknown_port(decl, wire.decl, ports),
+                Some(port) => {
+                    if let Some(slot) = self.slot(port, wire) {
+                        inputs.insert(port.name.clone(), slot);
+                    }
+                }
+            }
+        }
+        // An input that is misspelt is not missing as well.
+        let misspelt = self.problems.len() > before;
+        for port in ports.inputs.iter().filter(|port| !port.optional && !misspelt) {
+            if !wired.iter().any(|wire| wire.decl.port.value == port.name) {
+                self.problems.push(
+                    Problem::new(decl.name.span.clone(), format!("`{}` has no input `{}`", decl.name.value, port.name))
+                        .help(format!("it takes {}: inputs = {{ {} = \"…\" }}", port.accept, port.name)),
+                );
+            }
+        }
+        (self.problems.len() == before).then_some(inputs)
+    }
+
+    /// What stands in a port, if it may stand there.
+    fn slot(&mut self, port: &InputPort, wire: &Wired) -> Option<Slot<From>> {
+        let arrivals = wire.arrivals.as_ref()?;
+        let before = self.problems.len();
+        for (_, from) in arrivals {
+            let arrived = self.arrived(from);
+            if !port.accept.takes(&arrived.ty) {
+                let message =
+                    format!("port `{}` takes {}, but `{}` is {}", port.name, port.accept, arrived.from, arrived.ty);
+                self.problems.push(Problem::new(span_of(wire), message));
+            }
+        }
+        if !port.many && (wire.decl.listed || arrivals.len() > 1) {
+            self.problems.push(self.several(port, wire, arrivals));
+        }
+        if self.problems.len() > before {
+            return None;
+        }
+        let (_, first) = arrivals.first()?;
+        Some(if port.many { Slot::Many(arrivals.clone()) } else { Slot::One(first.clone()) })
+    }
+
+    fn several(&self, port: &InputPort, wire: &Wired, arrivals: &[(Labels, From)]) -> Problem {
+        let gathered: Vec<_> =
+            arrivals.first().map_or(&[][..], |(labels, _)| labels).iter().map(|(axis, _)| axis).collect();
+        let problem = Problem::new(span_of(wire), format!("port `{}` takes one artifact, not several", port.name));
+        match gathered.as_slice() {
+            [] => problem.help("name one stage, without brackets"),
+            [axis, ..] => problem.help(format!(
+                "the input has the axis `{axis}`, this stage has not: add it to `over`, or gather it in a stage whose port takes many"
+            )),
+        }
+    }
+
+    /// Wires to a port that the upstream stage does not have.
+    fn misnamed_outputs(&mut self, decl: &StageDecl) {
+        for wire in decl.inputs.iter().flat_map(|input| &input.wires) {
+            let Some(name) = wire.value.port.as_deref() else { continue };
+            let Some(&stage) = self.stage_of.get(wire.value.stage.as_str()) else { continue };
+            let upstream = self.cells.iter().flatten().find(|cell| cell.stage == stage);
+            if let Some(upstream) = upstream.filter(|cell| cell.output(Some(name)).is_none()) {
+                self.problems.push(unknown_output(upstream, &wire.value.stage, name, wire.span.clone()));
+            }
+        }
+    }
+
+    fn unknown_port(&mut self, decl: &StageDecl, input: &InputDecl, ports: &Ports) {
+        let names = ports.inputs.iter().map(|port| port.name.as_str());
+        let what = format!("input of `{}`", decl.kind.value);
+        self.problems.push(unknown(input.port.span.clone(), &what, &input.port.value, names));
+    }
+
+    fn unknown_kind(&mut self, decl: &StageDecl, catalogue: &[Kind]) {
+        let names = catalogue.iter().map(|kind| kind.name);
+        self.problems.push(unknown(decl.kind.span.clone(), "kind", &decl.kind.value, names));
+    }
+
+    /// A stage whose cells are not known: those downstream are not checked against it.
+    fn broken(&mut self, stage: usize) {
+        self.index.add(stage, Labels::new(), self.cells.len());
+        self.cells.push(None);
+    }
+
+    fn key(&self, cell: &Cell) -> Option<Keyed> {
+        let Sources::Here { digests, .. } = &cell.sources else { return None };
+        let upstream = |from: &From| {
+            let key = self.cells[from.cell].as_ref().and_then(Cell::key).ok_or(())?;
+            Ok::<_, ()>(Upstream { key, port: from.port.clone() })
+        };
+        let slots = cell.inputs.iter().map(|(port, slot)| Ok((port.clone(), slot.try_map(upstream)?)));
+        let recipe = Recipe {
+            format: FORMAT,
+            kind: cell.kind.name.to_owned(),
+            version: cell.kind.version(),
+            params: cell.params.clone(),
+            files: digests.clone(),
+            inputs: slots.collect::<Result<_, ()>>().ok()?,
+        };
+        let key = recipe.key();
+        Some(Keyed { recipe, key })
+    }
+}
+
+impl Cell {
+    /// The output of this name; without one, the first.
+    pub fn output(&self, name: Option<&str>) -> Option<&OutputPort> {
+        match name {
+            Some(name) => self.ports.outputs.iter().find(|port| port.name == name),
+            None => self.ports.outputs.first(),
+        }
+    }
+}
+
+/// The problem of a wire (or expectation, or export) to an output that is not there.
+pub fn unknown_output(cell: &Cell, stage: &str, name: &str, span: Span) -> Problem {
+    let names = cell.ports.outputs.iter().map(|port| port.name.as_str());
+    unknown(span, &format!("output of `{stage}`"), name, names)
+}
+
+/// `treated[region=early,sigma=0.1]`; without axes, the name.
+pub fn id(name: &str, labels: &Labels) -> String {
+    if labels.is_empty() {
+        return name.to_owned();
+    }
+    let labels: Vec<_> = labels.iter().map(|(axis, label)| format!("{axis}={}", encode_label(label))).collect();
+    format!("{name}[{}]", labels.join(","))
+}
+
+/// Every combination of values of the axes, the last axis fastest.
+fn combinations<'a>(axes: &[&'a Axis]) -> Vec<Vec<(&'a Axis, &'a AxisValue)>> {
+    axes.iter().fold(vec![vec![]], |combinations, axis| {
+        let with_each = |combination: Vec<_>| {
+            axis.values.iter().map(move |value| combination.iter().copied().chain([(*axis, value)]).collect())
+        };
+        combinations.into_iter().flat_map(with_each).collect()
+    })
+}
+
+/// A stage's own mistake, where it stands in the manifest: in its parameters, or in an input.
+fn placed(decl: &StageDecl, mistake: Mistake) -> Problem {
+    Problem { help: mistake.help, ..Problem::new(place(decl, &mistake.at), mistake.message) }
+}
+
+fn place(decl: &StageDecl, at: &str) -> Span {
+    let input = at.strip_prefix("inputs.").and_then(|port| decl.inputs.iter().find(|input| input.port.value == port));
+    match input {
+        Some(input) => input.wires.first().map_or(&input.port.span, |wire| &wire.span).clone(),
+        None if at.is_empty() => decl.name.span.clone(),
+        None => decl.params.span_at(at),
+    }
+}
+
+fn span_of(wire: &Wired) -> Span {
+    wire.decl.wires.first().map_or(&wire.decl.port.span, |wire| &wire.span).clone()
+}

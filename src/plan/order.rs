@@ -1,0 +1,84 @@
+//! The order of stages: each after those that its inputs name. Wires to stages that do not exist and cycles are
+//! reported here, a cycle with its path.
+
+use std::collections::HashMap;
+
+use petgraph::{
+    algo::{tarjan_scc, toposort},
+    graph::{DiGraph, NodeIndex},
+};
+
+use super::unknown;
+use crate::manifest::{Manifest, Problem};
+
+/// Indices of the manifest's stages, each after all it depends on. Stages on a cycle are left out.
+pub fn stages(manifest: &Manifest, problems: &mut Vec<Problem>) -> Vec<usize> {
+    let mut graph = dependencies(manifest, problems);
+    for cycle in cycles(&graph) {
+        problems.push(describe(manifest, &graph, &cycle));
+        graph.retain_nodes(|graph, node| !cycle.contains(&graph[node]));
+    }
+    toposort(&graph, None).expect("cycles were taken out").into_iter().map(|node| graph[node]).collect()
+}
+
+fn dependencies(manifest: &Manifest, problems: &mut Vec<Problem>) -> DiGraph<usize, ()> {
+    let mut graph = DiGraph::new();
+    let nodes: Vec<NodeIndex> = (0..manifest.stages.len()).map(|stage| graph.add_node(stage)).collect();
+    let by_name: HashMap<&str, usize> =
+        manifest.stages.iter().enumerate().map(|(i, stage)| (stage.name.value.as_str(), i)).collect();
+    for (i, stage) in manifest.stages.iter().enumerate() {
+        for wire in stage.inputs.iter().flat_map(|input| &input.wires) {
+            match by_name.get(wire.value.stage.as_str()) {
+                Some(&upstream) => {
+                    graph.update_edge(nodes[upstream], nodes[i], ());
+                }
+                None if manifest.misread.contains(&wire.value.stage) => {}
+                None => {
+                    let names = manifest.stages.iter().map(|stage| stage.name.value.as_str());
+                    problems.push(unknown(wire.span.clone(), "stage", &wire.value.stage, names));
+                }
+            }
+        }
+    }
+    graph
+}
+
+/// The stages of each cycle.
+fn cycles(graph: &DiGraph<usize, ()>) -> Vec<Vec<usize>> {
+    let is_cycle = |component: &Vec<NodeIndex>| component.len() > 1 || graph.contains_edge(component[0], component[0]);
+    tarjan_scc(graph)
+        .into_iter()
+        .filter(is_cycle)
+        .map(|component| component.into_iter().map(|node| graph[node]).collect())
+        .collect()
+}
+
+fn describe(manifest: &Manifest, graph: &DiGraph<usize, ()>, members: &[usize]) -> Problem {
+    let path = walk(graph, members);
+    let names: Vec<_> = path.iter().map(|&stage| format!("`{}`", manifest.stages[stage].name.value)).collect();
+    let first = &manifest.stages[path[0]];
+    Problem::new(first.name.span.clone(), format!("these stages wait for each other: {}", names.join(" → ")))
+        .help("an arrow leads from a stage to one that takes its output; take one of them out of `inputs`")
+}
+
+/// A closed path through the members of a cycle, from the one that stands first in the manifest.
+fn walk(graph: &DiGraph<usize, ()>, members: &[usize]) -> Vec<usize> {
+    let node_of = |stage: usize| graph.node_indices().find(|&node| graph[node] == stage).expect("a member is a node");
+    let first = *members.iter().min().expect("a cycle has members");
+    let mut path = vec![first];
+    loop {
+        let here = node_of(path[path.len() - 1]);
+        let mut next: Vec<_> =
+            graph.neighbors(here).map(|n| graph[n]).filter(|stage| members.contains(stage)).collect();
+        next.sort_unstable();
+        // Close the path as soon as it can be closed; else go where it has not been, or, having been everywhere
+        // reachable, back to where it was.
+        let step = next.iter().find(|&&stage| path.contains(&stage)).or(next.first());
+        let step = *step.expect("a member of a cycle leads to another");
+        if let Some(start) = path.iter().position(|&stage| stage == step) {
+            path.push(step);
+            return path.split_off(start);
+        }
+        path.push(step);
+    }
+}

@@ -1,0 +1,171 @@
+//! Expectations held against what was measured. They are evaluated on every run and never cached.
+
+use assay_cache::{Entry, Found, Store};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::{
+    manifest::Expect,
+    plan::{Plan, picks},
+};
+
+/// One expectation and what became of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// As the manifest writes it.
+    pub that: String,
+    pub cell: String,
+    pub expected: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub within_relative: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    #[serde(flatten)]
+    pub held: Held,
+}
+
+/// What became of an expectation.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "held", rename_all = "kebab-case")]
+pub enum Held {
+    Pass {
+        found: Value,
+    },
+    Fail {
+        found: Value,
+        because: String,
+    },
+    /// It holds for other weights than those of this run.
+    NotApplicable {
+        because: String,
+    },
+    /// Its stage is not finished.
+    NotRun,
+}
+
+/// Holds every expectation of a study against the entries of a run.
+pub fn findings(plan: &Plan, entries: &[Option<Entry>], store: &Store) -> Vec<Finding> {
+    plan.manifest.expects.iter().map(|expect| finding(plan, entries, store, expect)).collect()
+}
+
+fn finding(plan: &Plan, entries: &[Option<Entry>], store: &Store, expect: &Expect) -> Finding {
+    let stage = &expect.that.value[0];
+    let meant = |cell: &usize| plan.stage_name(&plan.cells[*cell]) == stage && picks(expect, &plan.cells[*cell]);
+    let cell = (0..plan.cells.len()).find(meant).expect("the plan has checked the expectation");
+    let held = match (&entries[cell], &expect.weights) {
+        (None, _) => Held::NotRun,
+        (Some(_), Some(weights)) if !rests_on(plan, cell, &weights.value) => {
+            Held::NotApplicable { because: format!("holds for the weights {}", weights.value) }
+        }
+        (Some(entry), _) => held(plan, cell, entry, store, expect),
+    };
+    Finding {
+        that: expect.that.value.join("."),
+        cell: plan.cells[cell].id.clone(),
+        expected: expect.equals.to_json(),
+        within: expect.within,
+        within_relative: expect.within_relative,
+        source: expect.source.clone(),
+        held,
+    }
+}
+
+/// Whether a file of this digest (`blake3:…`) was read by the cell or by one upstream of it.
+fn rests_on(plan: &Plan, cell: usize, digest: &str) -> bool {
+    let digest = digest.trim_start_matches("blake3:");
+    let mut above = vec![cell];
+    while let Some(cell) = above.pop() {
+        let recipe = plan.cells[cell].keyed.as_ref().map(|keyed| &keyed.recipe);
+        if recipe.is_some_and(|recipe| recipe.files.values().any(|file| file.to_string() == digest)) {
+            return true;
+        }
+        above.extend(plan.upstream(cell));
+    }
+    false
+}
+
+fn held(plan: &Plan, cell: usize, entry: &Entry, store: &Store, expect: &Expect) -> Held {
+    match look_up(plan, cell, entry, store, expect) {
+        Ok(found) => compare(found, &expect.equals.to_json(), expect.within, expect.within_relative),
+        Err(because) => Held::Fail { found: Value::Null, because },
+    }
+}
+
+fn look_up(plan: &Plan, cell: usize, entry: &Entry, store: &Store, expect: &Expect) -> Result<Found, String> {
+    let cell = &plan.cells[cell];
+    let (port, path) = cell.address(&expect.that.value);
+    let port = &cell.output(port).ok_or("its stage has no outputs")?.name;
+    let artifact = store.read(&entry.outputs[port]).map_err(|error| error.to_string())?;
+    let filters: Vec<_> = expect.r#where.iter().map(|(name, node)| (name.value.clone(), node.to_json())).collect();
+    artifact.look_up(path, &filters)
+}
+
+/// Holds what was found against what was expected, to within an absolute or a relative tolerance.
+fn compare(found: Found, expected: &Value, within: Option<f64>, relative: Option<f64>) -> Held {
+    let fits = |found: &Value, expected: &Value| match (found.as_f64(), expected.as_f64()) {
+        (Some(found), Some(expected)) => {
+            let tolerance = within.unwrap_or(0.0).max(relative.unwrap_or(0.0) * expected.abs());
+            (found - expected).abs() <= tolerance
+        }
+        _ => found == expected,
+    };
+    let (found, fit) = match (found, expected) {
+        (Found::One(found), expected) => {
+            let fit = match (&found, expected) {
+                (found, Value::Array(expected)) if expected.len() == 1 => fits(found, &expected[0]),
+                (found, expected) => fits(found, expected),
+            };
+            (found, fit)
+        }
+        (Found::Many(found), Value::Array(expected)) => {
+            let fit = found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| fits(a, b));
+            (Value::from(found), fit)
+        }
+        (Found::Many(found), _) => {
+            let because =
+                format!("{} values were found where one is expected: narrow them down with `where`", found.len());
+            return Held::Fail { found: Value::from(found), because };
+        }
+    };
+    match fit {
+        true => Held::Pass { found },
+        false => Held::Fail { because: "it differs by more than the tolerance".to_owned(), found },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn passes(found: Found, expected: Value, within: Option<f64>, relative: Option<f64>) -> bool {
+        matches!(compare(found, &expected, within, relative), Held::Pass { .. })
+    }
+
+    #[test]
+    fn tolerances_are_absolute_or_relative() {
+        let found = || Found::One(json!(0.5));
+        assert!(passes(found(), json!(0.5), None, None));
+        assert!(!passes(found(), json!(0.51), None, None));
+        assert!(passes(found(), json!(0.51), Some(0.011), None));
+        assert!(passes(found(), json!(0.51), None, Some(0.02)));
+        assert!(!passes(found(), json!(0.51), None, Some(0.01)));
+    }
+
+    #[test]
+    fn lists_compare_element_by_element() {
+        let found = || Found::Many(vec![json!(1), json!(2.0)]);
+        assert!(passes(found(), json!([1, 2]), None, None));
+        assert!(!passes(found(), json!([1]), None, None));
+        assert!(!passes(found(), json!(1), None, None));
+    }
+
+    #[test]
+    fn a_missing_number_never_passes() {
+        assert!(!passes(Found::One(json!("NaN")), json!(0.5), Some(1e9), None));
+        assert!(!passes(Found::Many(vec![]), json!(0.5), Some(1e9), None));
+    }
+}

@@ -1,0 +1,217 @@
+//! What the thread of a running cell does: load the inputs, run the stage, commit the outputs.
+
+use std::{
+    collections::BTreeMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use assay_cache::{Artifact, Committed, Digest, Entry, InputDigests, Made, Store, StoreError};
+use assay_stages::{Failure, Inputs, Lane, Loaded, Outputs, Session};
+
+use super::{Event, Stop, context::Context, event::Heard};
+use crate::plan::{Cell, Keyed, Plan, Sources};
+
+/// What every thread of a run shares.
+pub struct Shared<'a> {
+    pub plan: &'a Plan,
+    pub store: &'a Store,
+    pub session: &'a dyn Session,
+    pub stop: &'a Stop,
+    pub places: BTreeMap<Digest, PathBuf>,
+    pub retries: u32,
+}
+
+/// A cell whose inputs are finished.
+pub struct Job {
+    pub cell: usize,
+    pub keyed: Keyed,
+    pub digests: InputDigests,
+    /// The entries of the cells upstream.
+    pub upstream: BTreeMap<usize, Entry>,
+}
+
+/// How the work on a cell ended.
+pub enum Ended {
+    Done(Box<Entry>),
+    Stopped,
+    Failed(String),
+    /// The stage panicked: its device can no longer be trusted.
+    Panicked(String),
+    /// An output of this upstream cell is damaged or missing.
+    Lost {
+        upstream: usize,
+        cause: String,
+    },
+}
+
+/// Works on a cell until it is finished, stopped, or failed for good.
+pub fn work(shared: &Shared, job: &Job, events: &Sender<Heard>) -> Ended {
+    let started = Instant::now();
+    let inputs = match load(shared, job) {
+        Ok(inputs) => inputs,
+        Err(ended) => return ended,
+    };
+    let mut attempt = 0;
+    loop {
+        let failure = match attempt_once(shared, job, &inputs, events, started) {
+            Ok(entry) => return Ended::Done(Box::new(entry)),
+            Err(Broken::Panicked(cause)) => return Ended::Panicked(cause),
+            Err(Broken::Failed(failure)) => failure,
+        };
+        let passing = matches!(&failure, Failure::Transient(_) | Failure::Store(StoreError::Io { .. }));
+        match failure {
+            Failure::Stopped => return Ended::Stopped,
+            _ if !passing || attempt == shared.retries || shared.stop.asked().is_some() => {
+                return Ended::Failed(failure.to_string());
+            }
+            _ => attempt += 1,
+        }
+        let _ = events.send(Heard::Event(Event::Retry { cell: job.cell, attempt, cause: failure.to_string() }));
+        thread::sleep(PAUSE * attempt);
+    }
+}
+
+/// Pause before a second attempt; the third waits twice as long, and so on.
+const PAUSE: Duration = Duration::from_millis(500);
+
+enum Broken {
+    Failed(Failure),
+    Panicked(String),
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn attempt_once(
+    shared: &Shared,
+    job: &Job,
+    inputs: &Inputs,
+    events: &Sender<Heard>,
+    started: Instant,
+) -> Result<Entry, Broken> {
+    let cell = &shared.plan.cells[job.cell];
+    let inputs_key = job.keyed.recipe.inputs_key(&job.digests);
+    let context = Context {
+        cell: job.cell,
+        units: shared.store.units(inputs_key)?,
+        files: &job.keyed.recipe.files,
+        places: &shared.places,
+        session: shared.session,
+        stop: shared.stop,
+        events: events.clone(),
+        told: Mutex::default(),
+    };
+    let run = catch_unwind(AssertUnwindSafe(|| cell.body.run(inputs, &context)));
+    let outputs = run.map_err(|panic| Broken::Panicked(said(&*panic)))??;
+    check(cell, &outputs)?;
+    let mut made = circumstances(shared, cell, started);
+    made.notes = outputs.notes;
+    let told = context.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !told.warnings.is_empty() {
+        made.notes.insert("warnings".to_owned(), told.warnings.into());
+    }
+    let entry = Entry {
+        key: job.keyed.key,
+        inputs_key,
+        recipe: job.keyed.recipe.clone(),
+        inputs: job.digests.clone(),
+        outputs: BTreeMap::new(),
+        made,
+        provenance: provenance(cell),
+    };
+    let (Committed::New(entry) | Committed::Adopted(entry)) = shared.store.commit(entry, &outputs.artifacts)?;
+    shared.store.drop_units(inputs_key)?;
+    Ok(entry)
+}
+
+fn load(shared: &Shared, job: &Job) -> Result<Inputs, Ended> {
+    let cell = &shared.plan.cells[job.cell];
+    let mut inputs = Inputs::default();
+    for (port, slot) in &cell.inputs {
+        for (labels, from) in slot.labelled() {
+            let output = &job.upstream[&from.cell].outputs[&from.port];
+            let artifact = shared.store.read(output).map_err(|error| match error {
+                StoreError::Io { .. } => Ended::Failed(error.to_string()),
+                _ => Ended::Lost { upstream: from.cell, cause: error.to_string() },
+            })?;
+            let id = format!("{}.{}", shared.plan.cells[from.cell].id, from.port);
+            let loaded = Loaded { labels: labels.to_vec(), from: id, artifact: Arc::new(artifact) };
+            inputs.0.entry(port.clone()).or_default().push(loaded);
+        }
+    }
+    Ok(inputs)
+}
+
+/// Holds the outputs against the declared ports. A difference is a fault of the stage's code, and must not be stored.
+fn check(cell: &Cell, outputs: &Outputs) -> Result<(), Failure> {
+    for port in &cell.ports.outputs {
+        let fault = match outputs.artifacts.get(&port.name) {
+            None => "is missing".to_owned(),
+            Some(Artifact::Tensor(tensor)) if tensor.axis_names() != port.ty.axes => {
+                format!("has the axes [{}], not those of {}", tensor.axis_names().join(", "), port.ty)
+            }
+            Some(_) => continue,
+        };
+        let kind = cell.kind.name;
+        return Err(Failure::fatal(format!(
+            "the output `{}` {fault}: this is a fault of the kind `{kind}`",
+            port.name
+        )));
+    }
+    Ok(())
+}
+
+fn circumstances(shared: &Shared, cell: &Cell, started: Instant) -> Made {
+    let device = match cell.kind.lane {
+        Lane::Host => "host".to_owned(),
+        Lane::Device => shared.session.device_name(),
+    };
+    Made {
+        at: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        seconds: started.elapsed().as_secs_f64(),
+        host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        device,
+        assay: env!("CARGO_PKG_VERSION").to_owned(),
+        machine: machine(),
+        notes: BTreeMap::new(),
+    }
+}
+
+/// The architecture and the widest instruction set, which decides the last digits of matrix products.
+fn machine() -> String {
+    #[cfg(target_arch = "x86_64")]
+    let vectors = match () {
+        () if is_x86_feature_detected!("avx512f") => "+avx512",
+        () if is_x86_feature_detected!("avx2") => "+avx2",
+        () => "",
+    };
+    #[cfg(not(target_arch = "x86_64"))]
+    let vectors = "";
+    format!("{}-{}{vectors}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+fn provenance(cell: &Cell) -> serde_json::Value {
+    match &cell.sources {
+        Sources::Here { resolved, .. } => resolved.provenance.clone(),
+        Sources::NotFetched(_) => serde_json::Value::Null,
+    }
+}
+
+/// The message of a panic.
+fn said(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    format!("the stage panicked: {}", text.unwrap_or("no message"))
+}

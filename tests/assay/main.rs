@@ -1,0 +1,9 @@
+//! End-to-end tests: the real binary on real manifests. One binary, so that the tensor framework is linked once.
+
+mod interruption;
+mod layering;
+mod lifecycle;
+mod mistakes;
+mod quickstart;
+mod readme;
+mod sandbox;

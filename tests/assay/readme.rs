@@ -1,0 +1,63 @@
+//! What README says of the catalogue is what the catalogue says, and the shipped manifests plan.
+
+use std::{fs, path::Path};
+
+use crate::sandbox::{Sandbox, states};
+
+fn project(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+#[test]
+fn the_table_of_kinds_is_the_catalogue() {
+    let listed = Sandbox::with("").assay(&["stages"]).stdout;
+    let row = |line: &str| {
+        let (kind, summary) = line.split_once(' ').expect("a kind and what it does");
+        format!("| `{kind}` | {} |", summary.trim())
+    };
+    let table: Vec<_> = listed.lines().map(row).collect();
+    let table = format!("| kind | what it does |\n| --- | --- |\n{}\n", table.join("\n"));
+    let readme = fs::read_to_string(project("README.md")).unwrap();
+    let (_, rest) = readme.split_once("<!-- kinds -->\n").expect("the mark before the table");
+    let (shown, _) = rest.split_once("<!-- end of kinds -->").expect("the mark after the table");
+    assert_eq!(shown, table, "put this table into README.md:\n{table}");
+}
+
+#[test]
+fn files_that_readme_names_are_there() {
+    for page in ["README.md", "ARCHITECTURE.md"] {
+        let text = fs::read_to_string(project(page)).unwrap();
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            assert!(link.starts_with("http") || project(link).exists(), "{page} names {link}, which is not there");
+        }
+    }
+}
+
+#[test]
+fn every_kind_is_explained() {
+    let sandbox = Sandbox::with("");
+    for line in sandbox.assay(&["stages"]).stdout.lines() {
+        let kind = line.split(' ').next().unwrap();
+        let page = sandbox.assay(&["stages", kind]);
+        assert_eq!(page.code, Some(0));
+        assert!(page.stdout.lines().count() > 4, "{}", page.stdout);
+    }
+}
+
+#[test]
+fn shipped_manifests_plan_without_their_models() {
+    let sandbox = Sandbox::with("");
+    let mut planned = 0;
+    for item in fs::read_dir(project("manifests")).unwrap() {
+        let path = item.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            let run = sandbox.assay(&["plan", path.to_str().unwrap(), "--json"]);
+            assert_eq!(run.code, Some(0), "{}: {}{}", path.display(), run.stdout, run.stderr);
+            let document = run.json();
+            let unknown = states(&document).into_iter().filter(|(_, state)| *state == "unknown").count();
+            assert!(unknown > 5, "{}: nothing is fetched in a new cache folder", path.display());
+            planned += 1;
+        }
+    }
+    assert!(planned >= 3, "only {planned} manifests were found");
+}
