@@ -1,10 +1,11 @@
 //! The order of stages: each after those that its inputs name. Wires to stages that do not exist and cycles are
 //! reported here, a cycle with its path.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use petgraph::{
-    algo::{tarjan_scc, toposort},
+    Direction,
+    algo::tarjan_scc,
     graph::{DiGraph, NodeIndex},
 };
 
@@ -18,7 +19,27 @@ pub fn stages(manifest: &Manifest, problems: &mut Vec<Problem>) -> Vec<usize> {
         problems.push(describe(manifest, &graph, &cycle));
         graph.retain_nodes(|graph, node| !cycle.contains(&graph[node]));
     }
-    toposort(&graph, None).expect("cycles were taken out").into_iter().map(|node| graph[node]).collect()
+    in_order(&graph)
+}
+
+/// The stages of a graph without cycles, each after all it depends on, otherwise as they stand in the manifest.
+fn in_order(graph: &DiGraph<usize, ()>) -> Vec<usize> {
+    let upstream = |node| graph.neighbors_directed(node, Direction::Incoming).count();
+    let mut missing: HashMap<NodeIndex, usize> = graph.node_indices().map(|node| (node, upstream(node))).collect();
+    let mut ready: BTreeMap<usize, NodeIndex> =
+        graph.node_indices().filter(|node| missing[node] == 0).map(|node| (graph[node], node)).collect();
+    let mut order = Vec::with_capacity(graph.node_count());
+    while let Some((stage, node)) = ready.pop_first() {
+        order.push(stage);
+        for next in graph.neighbors(node) {
+            let missing = missing.get_mut(&next).expect("every node was counted");
+            *missing -= 1;
+            if *missing == 0 {
+                ready.insert(graph[next], next);
+            }
+        }
+    }
+    order
 }
 
 fn dependencies(manifest: &Manifest, problems: &mut Vec<Problem>) -> DiGraph<usize, ()> {
