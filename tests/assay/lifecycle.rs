@@ -239,3 +239,78 @@ fn variants_made_with_set_do_not_collide() {
     assert_eq!(sorted(in_state(&variant, "ran")), ["ranking[tau=1]", "ranking[tau=2]"]);
     assert_eq!(in_state(&sandbox.run(&[]), "ran"), [""; 0]);
 }
+
+/// A study of a tiny model with random weights.
+const MODEL: &str = r#"
+[study]
+name = "tiny"
+
+[stages.model]
+kind   = "load-model"
+source = "init"
+config = "config.json"
+seed   = 1
+
+[stages.prompts]
+kind   = "prompts"
+tokens = [[1, 2, 3, 4], [5, 6, 7]]
+
+[stages.other]
+kind   = "prompts"
+tokens = [[8, 9]]
+
+[stages.capture]
+kind       = "generate"
+inputs     = { model = "model", prompts = "prompts" }
+new-tokens = 12
+capture    = [{ site = "z", reduce = "norm" }]
+
+[stages.phiid]
+kind   = "phiid"
+inputs = { activations = "capture.z" }
+
+[stages.reading]
+kind    = "forward"
+inputs  = { model = "model", prompts = "other" }
+capture = [{ site = "resid_post" }]
+"#;
+
+#[test]
+fn a_changed_prompt_runs_what_reads_it() {
+    let sandbox = Sandbox::with(MODEL);
+    sandbox.fixture("stages/fixtures/llama/config.json", "config.json");
+    assert_eq!(in_state(&sandbox.run(&[]), "ran").len(), 6);
+    sandbox.edit("[5, 6, 7]", "[5, 6, 8]");
+    assert_eq!(sorted(in_state(&sandbox.run(&[]), "ran")), ["capture", "phiid", "prompts"]);
+    sandbox.edit("new-tokens = 12", "new-tokens = 13");
+    assert_eq!(sorted(in_state(&sandbox.run(&[]), "ran")), ["capture", "phiid"]);
+}
+
+#[test]
+fn pairs_and_ranks_of_data_made_elsewhere_equal_the_reference() {
+    let sandbox = spine();
+    sandbox.run(&[]);
+    let reference =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/stages/fixtures/phiid/job_MMI_ranks.json"));
+    let reference: Value = serde_json::from_str(&reference.unwrap()).unwrap();
+    let table = sandbox.assay(&["show", "study.toml", "ranking[tau=1]", "--json"]).json();
+    let numbers = |values: &Value| -> Vec<f64> {
+        values.as_array().expect("a list").iter().map(|value| value.as_f64().expect("a number")).collect()
+    };
+    for (column, name, tolerance) in [
+        ("avg_synergy", "avg_synergy", 1e-12),
+        ("avg_redundancy", "avg_redundancy", 1e-12),
+        ("syn_rank", "syn_rank", 0.0),
+        ("red_rank", "red_rank", 0.0),
+        ("syn_red_score", "syn_red_score", 1e-15),
+    ] {
+        for (ours, theirs) in numbers(&table[column]).into_iter().zip(numbers(&reference[name])) {
+            assert!((ours - theirs).abs() <= tolerance, "{column}: {ours} is not {theirs}");
+        }
+    }
+    // `order` says when each head goes; the reference lists the heads in that order.
+    let order = numbers(&table["order"]);
+    for (place, head) in numbers(&reference["ablation_order_desc_ties_by_index"]).into_iter().enumerate() {
+        assert_eq!(order[head as usize], place as f64);
+    }
+}
