@@ -35,7 +35,7 @@ Examples:
   assay manifests/quickstart.toml              run a study (short for `assay run`)
   assay plan manifests/quickstart.toml         what would run, what is cached
   assay run manifests/quickstart.toml --set new-tokens=16
-  assay show manifests/quickstart.toml ranking print a result
+  assay show manifests/quickstart.toml rank    print a result
   assay stages generate                        what a kind takes and gives
 
 Exit codes: 0 done; 1 a stage failed; 2 the manifest or the usage is wrong;

@@ -24,7 +24,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   assay run manifests/quickstart.toml
-  assay run manifests/quickstart.toml ranking              only this stage and what it needs
+  assay run manifests/quickstart.toml rank                 only this stage and what it needs
   assay run manifests/quickstart.toml --set new-tokens=16  a variant, beside the original
   assay run manifests/quickstart.toml --device cpu --json")]
 pub struct Arguments {

@@ -16,8 +16,8 @@ use crate::plan::{Cell, Plan};
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
-  assay show manifests/quickstart.toml ranking
-  assay show manifests/quickstart.toml capture.tokens --json
+  assay show manifests/quickstart.toml rank
+  assay show manifests/quickstart.toml generate.tokens --json
   assay show manifests/indra.toml 'treated[region=early,sigma=0.1,seed=42]'")]
 pub struct Arguments {
     #[command(flatten)]

@@ -34,6 +34,17 @@ fn files_that_readme_names_are_there() {
 }
 
 #[test]
+fn the_manifest_of_readme_plans() {
+    let readme = fs::read_to_string(project("README.md")).unwrap();
+    let manifest = readme.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a manifest");
+    let sandbox = Sandbox::with(manifest);
+    sandbox.write("prompts/cognitive-60.toml", fs::read(project("manifests/prompts/cognitive-60.toml")).unwrap());
+    let plan = sandbox.assay(&["plan", "study.toml", "--json"]);
+    assert_eq!(plan.code, Some(0), "{}", plan.stderr);
+    assert_eq!(states(&plan.json()).len(), 9, "three stages, and two over three time lags");
+}
+
+#[test]
 fn every_kind_is_explained() {
     let sandbox = Sandbox::with("");
     for line in sandbox.assay(&["stages"]).stdout.lines() {
