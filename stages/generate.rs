@@ -4,7 +4,7 @@ use assay_cache::{Artifact, Data, Tensor, Unit};
 use ndarray::{ArrayD, Axis, IxDyn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Seed, Stage,
@@ -94,6 +94,15 @@ impl Stage for Generate {
         let prompts = texts(inputs.record("prompts")?, record, &model.facts, ctx)?;
         let (made, rows) = self.continued(&model, &prompts, ctx)?;
         self.outputs(&model, &prompts, &made).map(|outputs| outputs.note("batch", json!(rows)))
+    }
+
+    /// Greedy decoding draws nothing: how it would draw does not matter.
+    fn keyed(&self) -> Value {
+        let mut params = json!(self);
+        if let (true, Some(fields)) = (self.temperature == 0.0, params.as_object_mut()) {
+            ["seed", "top-k", "top-p"].iter().for_each(|unused| drop(fields.remove(*unused)));
+        }
+        params
     }
 }
 

@@ -139,7 +139,7 @@ impl<'a> Planner<'a> {
         };
         match kind.parse(params) {
             Ok(body) => {
-                let params = canonical_params(&body.params(), shape);
+                let params = canonical_params(&body.keyed(), shape);
                 Some((body, params))
             }
             Err(mistake) => {

@@ -41,6 +41,11 @@ pub trait Stage: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'stat
 
     /// Computes the outputs.
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure>;
+
+    /// The parameters that outputs depend on. A stage leaves out what cannot matter beside the others.
+    fn keyed(&self) -> Value {
+        serde_json::to_value(self).expect("parameters are plain data")
+    }
 }
 
 /// A stage whose type the engine does not know.
@@ -48,8 +53,8 @@ pub trait DynStage: Send + Sync {
     fn resolve(&self, fetch: Fetch) -> Result<Resolved, SourceError>;
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>>;
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure>;
-    /// All parameters, defaults included.
-    fn params(&self) -> Value;
+    /// The parameters that outputs depend on, defaults included.
+    fn keyed(&self) -> Value;
 }
 
 impl<S: Stage> DynStage for S {
@@ -65,8 +70,8 @@ impl<S: Stage> DynStage for S {
         Stage::run(self, inputs, ctx)
     }
 
-    fn params(&self) -> Value {
-        serde_json::to_value(self).expect("parameters are plain data")
+    fn keyed(&self) -> Value {
+        Stage::keyed(self)
     }
 }
 

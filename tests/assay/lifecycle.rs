@@ -287,6 +287,19 @@ fn a_changed_prompt_runs_what_reads_it() {
 }
 
 #[test]
+fn the_seed_of_the_study_matters_only_to_what_draws() {
+    let sandbox = Sandbox::with(MODEL);
+    sandbox.fixture("stages/fixtures/llama/config.json", "config.json");
+    sandbox.run(&[]);
+    sandbox.edit("name = \"tiny\"", "name = \"tiny\"\nseed = 7");
+    assert_eq!(in_state(&sandbox.run(&[]), "ran"), [""; 0], "greedy decoding draws nothing");
+    sandbox.edit("new-tokens = 12", "new-tokens = 12\ntemperature = 0.5");
+    assert_eq!(sorted(in_state(&sandbox.run(&[]), "ran")), ["capture", "phiid"]);
+    sandbox.edit("seed = 7", "seed = 8");
+    assert!(in_state(&sandbox.run(&[]), "ran").contains(&"capture"));
+}
+
+#[test]
 fn pairs_and_ranks_of_data_made_elsewhere_equal_the_reference() {
     let sandbox = spine();
     sandbox.run(&[]);
