@@ -11,8 +11,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use crate::{
     plan::Plan,
     report::Results,
-    run::{Event, Finding, Held, Outcome, Record, StopKind},
+    run::{Event, Finding, Held, Outcome, Record, StopKind, Verdict},
 };
+
+/// What a run has to tell at its end.
+pub struct Told {
+    pub verdicts: Vec<Verdict>,
+    pub findings: Vec<Finding>,
+}
 
 /// The display of a run, on stderr.
 pub struct Progress {
@@ -142,8 +148,9 @@ impl Progress {
     }
 
     /// The last lines of a run: what was done, what was expected, and where the results are.
-    pub fn conclude(&self, plan: &Plan, record: &Record, findings: &[Finding], results: &Results) {
-        findings.iter().for_each(|finding| eprintln!("{}", sentence(finding)));
+    pub fn conclude(&self, plan: &Plan, record: &Record, told: &Told, results: &Results) {
+        told.verdicts.iter().for_each(|verdict| eprintln!("{}", judgement(verdict)));
+        told.findings.iter().for_each(|finding| eprintln!("{}", sentence(finding)));
         let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
         let parts: Vec<_> = ["ran", "cached", "failed", "skipped", "stopped"]
             .iter()
@@ -174,6 +181,15 @@ fn moving() -> ProgressStyle {
     };
     let style = ProgressStyle::with_template("  {prefix}  {bar:24} {pos}/{len} {msg}, {rate}, {eta} left");
     style.expect("the template is well formed").with_key("rate", rate).progress_chars("━╸ ")
+}
+
+/// A verdict, and the question it answers, for people.
+fn judgement(verdict: &Verdict) -> String {
+    let text = verdict.verdict.as_str().map_or_else(|| verdict.verdict.to_string(), str::to_owned);
+    match &verdict.title {
+        Some(title) => format!("{}: {text} ({title})", verdict.cell),
+        None => format!("{}: {text}", verdict.cell),
+    }
 }
 
 /// What an expectation says, for people.

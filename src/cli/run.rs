@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Exit,
-    progress::Progress,
+    progress::{Progress, Told},
     recorder::Recorder,
     study::{StudyArguments, check_stages},
 };
@@ -74,16 +74,19 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     let record = run::run(&plan, &store, &*session, &stop, &options(arguments, &plan), &mut recorder)?;
     let broken = recorder.broken.take();
     remember(arguments, &plan, &store)?;
-    let findings = run::findings(&plan, &record.entries, &store);
+    let told = Told {
+        verdicts: run::verdicts(&plan, &record.entries, &store),
+        findings: run::findings(&plan, &record.entries, &store),
+    };
     results.finish().map_err(|error| Exit::failed(error.to_string()))?;
     if arguments.json {
-        println!("{:#}", document(&plan, &record, &findings, &results));
+        println!("{:#}", document(&plan, &record, &told, &results));
     } else {
-        progress.conclude(&plan, &record, &findings, &results);
+        progress.conclude(&plan, &record, &told, &results);
     }
     match broken {
         Some(broken) => Err(Exit::failed(broken)),
-        None => Ok(exit(&record, &findings)),
+        None => Ok(exit(&record, &told.findings)),
     }
 }
 
@@ -127,7 +130,7 @@ fn exit(record: &Record, findings: &[Finding]) -> Exit {
     }
 }
 
-fn document(plan: &Plan, record: &Record, findings: &[Finding], results: &Results) -> Value {
+fn document(plan: &Plan, record: &Record, told: &Told, results: &Results) -> Value {
     let stages = plan.cells.iter().zip(&record.outcomes).filter(|(_, outcome)| **outcome != Outcome::Unwanted);
     let stages: Vec<_> = stages
         .map(|(cell, outcome)| {
@@ -142,10 +145,11 @@ fn document(plan: &Plan, record: &Record, findings: &[Finding], results: &Result
         .collect();
     json!({
         "study": plan.manifest.study.name.value,
-        "ok": record.complete() && !findings.iter().any(|finding| matches!(finding.held, Held::Fail { .. })),
+        "ok": record.complete() && !told.findings.iter().any(|finding| matches!(finding.held, Held::Fail { .. })),
         "results": results.folder(),
         "stages": stages,
-        "expectations": findings,
+        "verdicts": told.verdicts,
+        "expectations": told.findings,
     })
 }
 

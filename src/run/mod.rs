@@ -10,6 +10,7 @@ mod expect;
 mod fetch;
 mod lanes;
 mod stop;
+mod verdicts;
 mod work;
 
 use assay_cache::Entry;
@@ -19,6 +20,7 @@ pub use event::{Event, Observer};
 pub use expect::{Finding, Held, findings};
 pub use fetch::fetch;
 pub use stop::{Stop, StopKind};
+pub use verdicts::{Verdict, verdicts};
 
 /// What became of a cell.
 #[derive(Clone, PartialEq, Debug)]

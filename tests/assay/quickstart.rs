@@ -30,5 +30,6 @@ fn the_quickstart_runs_to_its_figures_and_then_does_nothing() {
     let verdict = std::fs::read_to_string(results.join("synergistic-first/verdict.json")).unwrap();
     let verdict: Value = serde_json::from_str(&verdict).unwrap();
     assert!(verdict["values"]["ratio"].as_f64().unwrap() > 0.0);
+    assert_eq!(first["verdicts"][0]["verdict"], verdict["verdict"], "the run says what the study decided");
     assert_eq!(in_state(&run(), "ran"), [""; 0]);
 }
