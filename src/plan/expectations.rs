@@ -1,6 +1,6 @@
 //! Expectations and exports name stages, cells and ports: a name that leads nowhere is a mistake of the manifest.
 
-use super::{Cell, cells::unknown_output, unknown};
+use super::{Cell, ports::unknown_output, unknown};
 use crate::manifest::{Expect, Manifest, Problem, Span, encode_label};
 
 /// Reports every expectation and export that names something that does not exist.

@@ -8,6 +8,7 @@ mod cells;
 mod digests;
 mod expectations;
 mod order;
+mod ports;
 mod sources;
 mod state;
 mod wiring;

@@ -1,0 +1,105 @@
+//! What is wired, held against the ports that a stage declares: names, types, how many.
+
+use std::collections::BTreeMap;
+
+use assay_cache::{Labels, Slot};
+use assay_stages::{InputPort, Ports};
+
+use super::{
+    Cell, From,
+    cells::{Planner, Wired},
+    unknown,
+};
+use crate::manifest::{InputDecl, Problem, Span, StageDecl};
+
+impl Planner<'_> {
+    /// Holds what is wired against what the stage declares.
+    pub fn check(&mut self, decl: &StageDecl, ports: &Ports, wired: &[Wired]) -> Option<BTreeMap<String, Slot<From>>> {
+        let before = self.problems.len();
+        self.misnamed_outputs(decl);
+        let mut inputs = BTreeMap::new();
+        for wire in wired {
+            match ports.inputs.iter().find(|port| port.name == wire.decl.port.value) {
+                None => self.unknown_port(decl, wire.decl, ports),
+                Some(port) => {
+                    if let Some(slot) = self.slot(port, wire) {
+                        inputs.insert(port.name.clone(), slot);
+                    }
+                }
+            }
+        }
+        // An input that is misspelt is not missing as well.
+        let misspelt = self.problems.len() > before;
+        for port in ports.inputs.iter().filter(|port| !port.optional && !misspelt) {
+            if !wired.iter().any(|wire| wire.decl.port.value == port.name) {
+                self.problems.push(
+                    Problem::new(decl.name.span.clone(), format!("`{}` has no input `{}`", decl.name.value, port.name))
+                        .help(format!("it takes {}: inputs = {{ {} = \"…\" }}", port.accept, port.name)),
+                );
+            }
+        }
+        (self.problems.len() == before).then_some(inputs)
+    }
+
+    /// What stands in a port, if it may stand there.
+    fn slot(&mut self, port: &InputPort, wire: &Wired) -> Option<Slot<From>> {
+        let arrivals = wire.arrivals.as_ref()?;
+        let before = self.problems.len();
+        for (_, from) in arrivals {
+            let arrived = self.arrived(from);
+            if !port.accept.takes(&arrived.ty) {
+                let message =
+                    format!("port `{}` takes {}, but `{}` is {}", port.name, port.accept, arrived.from, arrived.ty);
+                self.problems.push(Problem::new(span_of(wire), message));
+            }
+        }
+        if !port.many && (wire.decl.listed || arrivals.len() > 1) {
+            self.problems.push(self.several(port, wire, arrivals));
+        }
+        if self.problems.len() > before {
+            return None;
+        }
+        let (_, first) = arrivals.first()?;
+        Some(if port.many { Slot::Many(arrivals.clone()) } else { Slot::One(first.clone()) })
+    }
+
+    fn several(&self, port: &InputPort, wire: &Wired, arrivals: &[(Labels, From)]) -> Problem {
+        let gathered: Vec<_> =
+            arrivals.first().map_or(&[][..], |(labels, _)| labels).iter().map(|(axis, _)| axis).collect();
+        let problem = Problem::new(span_of(wire), format!("port `{}` takes one artifact, not several", port.name));
+        match gathered.as_slice() {
+            [] => problem.help("name one stage, without brackets"),
+            [axis, ..] => problem.help(format!(
+                "the input has the axis `{axis}`, this stage has not: add it to `over`, or gather it in a stage whose port takes many"
+            )),
+        }
+    }
+
+    /// Wires to a port that the upstream stage does not have.
+    pub fn misnamed_outputs(&mut self, decl: &StageDecl) {
+        for wire in decl.inputs.iter().flat_map(|input| &input.wires) {
+            let Some(name) = wire.value.port.as_deref() else { continue };
+            let Some(&stage) = self.stage_of.get(wire.value.stage.as_str()) else { continue };
+            let upstream = self.cells.iter().flatten().find(|cell| cell.stage == stage);
+            if let Some(upstream) = upstream.filter(|cell| cell.output(Some(name)).is_none()) {
+                self.problems.push(unknown_output(upstream, &wire.value.stage, name, wire.span.clone()));
+            }
+        }
+    }
+
+    fn unknown_port(&mut self, decl: &StageDecl, input: &InputDecl, ports: &Ports) {
+        let names = ports.inputs.iter().map(|port| port.name.as_str());
+        let what = format!("input of `{}`", decl.kind.value);
+        self.problems.push(unknown(input.port.span.clone(), &what, &input.port.value, names));
+    }
+}
+
+/// The problem of a wire (or expectation, or export) to an output that is not there.
+pub fn unknown_output(cell: &Cell, stage: &str, name: &str, span: Span) -> Problem {
+    let names = cell.ports.outputs.iter().map(|port| port.name.as_str());
+    unknown(span, &format!("output of `{stage}`"), name, names)
+}
+
+fn span_of(wire: &Wired) -> Span {
+    wire.decl.wires.first().map_or(&wire.decl.port.span, |wire| &wire.span).clone()
+}
