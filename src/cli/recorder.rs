@@ -25,7 +25,8 @@ impl<'a> Recorder<'a> {
     }
 
     fn note(&mut self, cell: usize, cause: &str) {
-        if let Err(error) = self.results.log_error(&self.plan.cells[cell].id, cause) {
+        let cell = &self.plan.cells[cell];
+        if let Err(error) = self.results.log_error(self.plan.stage_name(cell), &cell.id, cause) {
             self.broken.get_or_insert(format!("cannot write errors.log: {error}"));
         }
     }

@@ -65,12 +65,12 @@ impl Results {
         Ok(())
     }
 
-    /// Adds a line to `errors.log`: time, cell, cause.
-    pub fn log_error(&self, cell: &str, cause: &str) -> io::Result<()> {
+    /// Adds a line to `errors.log`: time, stage, cell, cause, separated by tabs.
+    pub fn log_error(&self, stage: &str, cell: &str, cause: &str) -> io::Result<()> {
         use io::Write;
         fs::create_dir_all(&self.folder)?;
         let mut log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("errors.log"))?;
-        writeln!(log, "{}\t{cell}\t{}", now(), cause.replace('\n', " "))
+        writeln!(log, "{}\t{stage}\t{cell}\t{}", now(), cause.replace('\n', " "))
     }
 
     /// Writes the index, if anything changed. Files of stages that the study no longer has are left alone.

@@ -175,7 +175,7 @@ fn a_failed_stage_is_logged_and_what_needs_it_is_skipped() {
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     assert_eq!(in_state(&run.json(), "failed").len(), 1);
     let log = fs::read_to_string(sandbox.path("results/spine/errors.log")).unwrap();
-    assert!(log.contains("\tphiid[tau=1]\t"), "{log}");
+    assert!(log.contains("\tphiid\tphiid[tau=1]\t"), "{log}");
     let run = sandbox.assay(&["run", "study.toml", "--json", "--keep-going"]);
     assert_eq!(run.code, Some(1));
     assert_eq!((in_state(&run.json(), "failed").len(), in_state(&run.json(), "skipped").len()), (2, 2));
