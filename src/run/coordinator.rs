@@ -18,7 +18,7 @@ use super::{
     lanes::Lanes,
     work::{Ended, Job, Shared, work},
 };
-use crate::plan::{Cell, Plan, Sources, State, input_digests, states};
+use crate::plan::{Plan, Sources, State, input_digests, states};
 
 /// How a run goes about it.
 pub struct Options {
@@ -47,6 +47,8 @@ pub fn run(
         options,
         observer,
         cells: cells.collect(),
+        running: vec![],
+        upstream: (0..plan.cells.len()).map(|cell| plan.upstream(cell)).collect(),
         downstream: plan.downstream(),
         lanes: Lanes::new(options.jobs),
         last_on_device: vec![],
@@ -88,6 +90,8 @@ struct Coordinator<'a> {
     options: &'a Options,
     observer: &'a mut dyn Observer,
     cells: Vec<Status>,
+    running: Vec<usize>,
+    upstream: Vec<Vec<usize>>,
     downstream: Vec<Vec<usize>>,
     lanes: Lanes,
     /// What the last stage on the device took: the next one should take the same model.
@@ -127,7 +131,7 @@ impl Coordinator<'_> {
             while let Some(cell) = self.next(shared) {
                 self.start(cell, threads, shared, tell);
             }
-            if !self.cells.iter().any(|status| matches!(status, Status::Running)) {
+            if self.running.is_empty() {
                 return;
             }
             while !self.hear(heard.recv().expect("the coordinator holds a sender itself"), shared) {}
@@ -162,8 +166,7 @@ impl Coordinator<'_> {
         if self.ending || shared.stop.asked().is_some() {
             return None;
         }
-        let shares =
-            |cell: usize| self.plan.upstream(cell).iter().filter(|up| self.last_on_device.contains(up)).count();
+        let shares = |cell: usize| self.upstream[cell].iter().filter(|up| self.last_on_device.contains(up)).count();
         self.waiting().filter(|&cell| self.is_ready(cell)).max_by_key(|&cell| (shares(cell), std::cmp::Reverse(cell)))
     }
 
@@ -171,13 +174,12 @@ impl Coordinator<'_> {
         let lane = self.plan.cells[cell].kind.lane;
         let open = self.lanes.is_free(lane) || self.lanes.closed(lane).is_some();
         let finished = |&up: &usize| matches!(self.cells[up], Status::Finished(..));
-        open && self.plan.upstream(cell).iter().all(finished) && !self.is_being_computed(self.plan.cells[cell].key())
+        open && self.upstream[cell].iter().all(finished) && !self.is_being_computed(self.plan.cells[cell].key())
     }
 
     /// Whether another cell with this key is running: the two are computed once.
     fn is_being_computed(&self, key: Option<assay_cache::Key>) -> bool {
-        let running = |(status, cell): (&Status, &Cell)| matches!(status, Status::Running) && cell.key() == key;
-        self.cells.iter().zip(&self.plan.cells).any(running)
+        self.running.iter().any(|&cell| self.plan.cells[cell].key() == key)
     }
 
     fn start<'s, 'e>(&mut self, cell: usize, threads: &'s Scope<'s, 'e>, shared: &'e Shared<'e>, tell: &Sender<Heard>) {
@@ -192,10 +194,11 @@ impl Coordinator<'_> {
             Err(error) => return self.fail(cell, error.to_string()),
         };
         if lane == Lane::Device {
-            self.last_on_device = self.plan.upstream(cell);
+            self.last_on_device = self.upstream[cell].clone();
         }
         self.lanes.occupy(lane);
         self.cells[cell] = Status::Running;
+        self.running.push(cell);
         self.observer.on(&Event::Started { cell });
         let tell = tell.clone();
         threads.spawn(move || {
@@ -216,7 +219,7 @@ impl Coordinator<'_> {
             Some(_) => store.set_aside(keyed.key)?,
             None => {}
         }
-        let upstream = planned.upstream().into_iter().filter_map(|up| Some((up, self.entry(up)?.clone()))).collect();
+        let upstream = self.upstream[cell].iter().filter_map(|&up| Some((up, self.entry(up)?.clone()))).collect();
         Ok(Ok(Job { cell, keyed, digests, upstream }))
     }
 
@@ -226,6 +229,7 @@ impl Coordinator<'_> {
 
     fn ended(&mut self, cell: usize, ended: Ended, store: &Store, session: &dyn Session) {
         let lane = self.plan.cells[cell].kind.lane;
+        self.running.retain(|&running| running != cell);
         match &ended {
             Ended::Panicked(cause) => self.lanes.release_broken(lane, cause),
             _ => self.lanes.release(lane),
@@ -239,8 +243,8 @@ impl Coordinator<'_> {
     /// The digests of everything that an unfinished cell may still ask for.
     fn needed(&self) -> BTreeSet<Digest> {
         let unfinished = |cell: &usize| matches!(self.cells[*cell], Status::Waiting | Status::Running);
-        let entries = (0..self.cells.len()).filter(unfinished).flat_map(|cell| self.plan.upstream(cell));
-        let outputs = entries.filter_map(|up| self.entry(up)).flat_map(|entry| entry.outputs.values());
+        let entries = (0..self.cells.len()).filter(unfinished).flat_map(|cell| &self.upstream[cell]);
+        let outputs = entries.filter_map(|&up| self.entry(up)).flat_map(|entry| entry.outputs.values());
         outputs.map(|output| output.digest).collect()
     }
 
