@@ -194,9 +194,13 @@ fn judgement(verdict: &Verdict) -> String {
 
 /// What an expectation says, for people.
 fn sentence(finding: &Finding) -> String {
-    let that = match finding.cell.split_once('[') {
-        Some((_, labels)) => format!("{} [{labels}", finding.that),
-        None => finding.that.clone(),
+    let labels = finding.cell.split_once('[').map(|(_, labels)| labels.trim_end_matches(']').to_owned());
+    let picks =
+        finding.picks.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or(&value.to_string())));
+    let details: Vec<_> = labels.into_iter().chain(picks).collect();
+    let that = match details.as_slice() {
+        [] => finding.that.clone(),
+        _ => format!("{} [{}]", finding.that, details.join(",")),
     };
     match &finding.held {
         Held::Pass { .. } => format!("expect {that}: pass"),

@@ -2,7 +2,7 @@
 
 use assay_cache::{Entry, Found, Store};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::{
     manifest::Expect,
@@ -15,6 +15,9 @@ pub struct Finding {
     /// As the manifest writes it.
     pub that: String,
     pub cell: String,
+    /// What picks rows or positions, as the manifest writes it.
+    #[serde(rename = "where", skip_serializing_if = "Map::is_empty")]
+    pub picks: Map<String, Value>,
     pub expected: Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub within: Option<f64>,
@@ -64,6 +67,7 @@ fn finding(plan: &Plan, entries: &[Option<Entry>], store: &Store, expect: &Expec
     Finding {
         that: expect.that.value.join("."),
         cell: plan.cells[cell].id.clone(),
+        picks: expect.r#where.iter().map(|(name, node)| (name.value.clone(), node.to_json())).collect(),
         expected: expect.equals.to_json(),
         within: expect.within,
         within_relative: expect.within_relative,
