@@ -53,6 +53,12 @@ fn every_kind_is_explained() {
         assert_eq!(page.code, Some(0));
         assert!(page.stdout.lines().count() > 4, "{}", page.stdout);
     }
+    let page = sandbox.assay(&["stages", "generate"]).stdout;
+    for line in
+        ["  model: model", "  tokens: tokens", "  new-tokens (default 100)", "op = \"noise\"", "\"pattern\"  Attention"]
+    {
+        assert!(page.contains(line), "{line} is missing:\n{page}");
+    }
 }
 
 #[test]
