@@ -11,12 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
+    Ctx, Failure, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     charts::{
         self, Figure,
         spec::{AxisSpec, Chart, ColorSpec, LineSpec, PanelSpec, SeriesSpec},
     },
-    tables::{is_misspelt, no_column},
+    tables::{self, is_misspelt, no_column},
 };
 
 /// Draws a figure of what stands in its input ports, whose names the manifest chooses.
@@ -67,19 +67,12 @@ impl Stage for Plot {
     const VERSION: &'static [(&'static str, u32)] = &[("plot", 1)];
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
-        let names: BTreeSet<&str> =
-            given.inputs.keys().map(String::as_str).chain(given.unknown.iter().map(String::as_str)).collect();
+        let names = tables::wired(given);
         let mistakes = self.mistakes(given, &names);
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let port = |name: &&str| {
-            InputPort::many(name, PortType::of("table")).or(PortType::of("tensor")).or(PortType::of("record"))
-        };
-        Ok(Ports {
-            inputs: names.iter().map(port).collect(),
-            outputs: vec![OutputPort::new("figure", PortType::of("figure"))],
-        })
+        Ok(Ports { inputs: tables::ports(&names), outputs: vec![OutputPort::new("figure", PortType::of("figure"))] })
     }
 
     fn run(&self, inputs: &Inputs, _: &dyn Ctx) -> Result<Outputs, Failure> {

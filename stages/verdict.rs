@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
+    Ctx, Failure, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     expression::{Scope, identifier, parse},
-    tables::{by_nearness, no_column},
+    tables::{self, by_nearness, no_column},
 };
 
 /// Decides by ordered rules over values computed from the inputs.
@@ -63,18 +63,12 @@ impl Stage for Verdict {
     const VERSION: &'static [(&'static str, u32)] = &[("verdict", 1)];
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
-        let names: BTreeSet<&str> = given.inputs.keys().chain(&given.unknown).map(String::as_str).collect();
+        let names = tables::wired(given);
         let mistakes = self.mistakes(given, &names);
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let port = |name: &&str| {
-            InputPort::many(name, PortType::of("table")).or(PortType::of("tensor")).or(PortType::of("record"))
-        };
-        Ok(Ports {
-            inputs: names.iter().map(port).collect(),
-            outputs: vec![OutputPort::new("verdict", PortType::of("record"))],
-        })
+        Ok(Ports { inputs: tables::ports(&names), outputs: vec![OutputPort::new("verdict", PortType::of("record"))] })
     }
 
     fn run(&self, inputs: &Inputs, _: &dyn Ctx) -> Result<Outputs, Failure> {

@@ -11,9 +11,24 @@ pub use nearest::{by_nearness, is_misspelt};
 pub use rows::{Filter, keep, numbers, texts};
 pub use stack::stack;
 
+use std::collections::BTreeSet;
+
 use assay_cache::Table;
 
-use crate::Failure;
+use crate::{Failure, Given, InputPort, PortType};
+
+/// The names of the ports that the manifest wires, whether or not it is known yet what arrives.
+pub fn wired<'g>(given: &'g Given) -> BTreeSet<&'g str> {
+    given.inputs.keys().chain(&given.unknown).map(String::as_str).collect()
+}
+
+/// Ports under the names that a manifest chose, each taking anything that reads as rows.
+pub fn ports(names: &BTreeSet<&str>) -> Vec<InputPort> {
+    let port = |name: &&str| {
+        InputPort::many(name, PortType::of("table")).or(PortType::of("tensor")).or(PortType::of("record"))
+    };
+    names.iter().map(port).collect()
+}
 
 /// The column of this name, or a failure that names those there are, the nearest first.
 pub fn column<'t>(table: &'t Table, name: &str, at: &str) -> Result<&'t assay_cache::Column, Failure> {
