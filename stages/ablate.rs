@@ -15,13 +15,13 @@ use crate::{
         self, Model, ModelFacts, Session,
         batching::BatchSize,
         edit::Change,
-        probe,
         teacher::Forced,
         text::{
             texts::{readable, warn_of_length},
             tokens::{Sequence, Tokens},
         },
     },
+    metrics::summary::{mean, std},
     rng,
 };
 
@@ -80,6 +80,10 @@ struct Order {
 /// Mean divergences of the texts, by number of heads removed.
 type Curve = BTreeMap<usize, Vec<f64>>;
 
+/// The columns of `curve`; `orders` has one more.
+const COLUMNS: [&str; 4] = ["num_heads_removed", "mean_kl_div", "std_kl_div", "order_type"];
+const SEED: &str = "seed";
+
 fn default_step() -> usize {
     1
 }
@@ -89,7 +93,7 @@ impl Stage for Ablate {
     const VERSION: &'static [(&'static str, u32)] = &[("ablate", 1), lm::VERSION];
     const LANE: Lane = Lane::Device;
 
-    fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
+    fn ports(&self, _: &Given) -> Result<Ports, Vec<Mistake>> {
         let mut found = vec![];
         if self.step == 0 {
             found.push(Mistake::new("step", "each step must remove at least one head"));
@@ -105,15 +109,16 @@ impl Stage for Ablate {
         if !found.is_empty() {
             return Err(found);
         }
-        let facts = probe::facts(given.one("model")).map_or(json!(null), |facts| json!({ "family": facts.family }));
-        let output = |name: &str| OutputPort::new(name, PortType::of("table")).with_facts(facts.clone());
+        let output = |name: &str, columns: &[&str]| {
+            OutputPort::new(name, PortType::of("table")).with_facts(json!({ "columns": columns }))
+        };
         Ok(Ports {
             inputs: vec![
                 InputPort::one("model", PortType::of("model")),
                 InputPort::one("tokens", PortType::of("tokens")),
                 InputPort::one("ranking", PortType::of("table")),
             ],
-            outputs: vec![output("curve"), output("orders")],
+            outputs: vec![output("curve", &COLUMNS), output("orders", &[&COLUMNS[..], &[SEED]].concat())],
         })
     }
 
@@ -312,13 +317,6 @@ fn saved(name: &str, texts: usize, ctx: &dyn Ctx) -> Result<Option<Vec<f64>>, Fa
     }))
 }
 
-/// Mean and standard deviation (ddof 0).
-fn moments(values: &[f64]) -> (f64, f64) {
-    let mean = values.iter().sum::<f64>() / values.len() as f64;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / values.len() as f64;
-    (mean, variance.sqrt())
-}
-
 /// Rows of a table of curves.
 #[derive(Default)]
 struct Rows {
@@ -330,22 +328,22 @@ struct Rows {
 
 impl Rows {
     fn push(&mut self, removed: usize, values: &[f64], order: &str) {
-        let (mean, std) = moments(values);
         self.removed.push(Some(removed as i64));
-        self.mean.push(mean);
-        self.std.push(std);
+        self.mean.push(mean(values));
+        self.std.push(std(values));
         self.order.push(order.to_owned());
     }
 
     fn table(self) -> Table {
+        let [removed, mean, std, order] = COLUMNS;
         Table::default()
-            .with("num_heads_removed", Values::Int(self.removed))
+            .with(removed, Values::Int(self.removed))
             .unit("heads")
-            .with("mean_kl_div", Values::Float(self.mean))
+            .with(mean, Values::Float(self.mean))
             .unit("nats")
-            .with("std_kl_div", Values::Float(self.std))
+            .with(std, Values::Float(self.std))
             .unit("nats")
-            .with("order_type", Values::Text(self.order))
+            .with(order, Values::Text(self.order))
     }
 }
 
@@ -358,7 +356,7 @@ fn summary(curves: &[(&Order, &Curve)]) -> Table {
     }
     if let Some((_, first)) = random.first() {
         for removed in first.keys() {
-            let means: Vec<f64> = random.iter().map(|(_, curve)| moments(&curve[removed]).0).collect();
+            let means: Vec<f64> = random.iter().map(|(_, curve)| mean(&curve[removed])).collect();
             rows.push(*removed, &means, "random");
         }
     }
@@ -375,7 +373,7 @@ fn by_order(curves: &[(&Order, &Curve)]) -> Table {
             seeds.push(Some(seed as i64));
         }
     }
-    rows.table().with("seed", Values::Int(seeds))
+    rows.table().with(SEED, Values::Int(seeds))
 }
 
 #[cfg(test)]
