@@ -283,6 +283,11 @@ impl Coordinator<'_> {
 
     /// An output of `upstream` is damaged or missing: it runs again, and `cell` waits for it.
     fn lose(&mut self, cell: usize, upstream: usize, cause: String, store: &Store) {
+        if !matches!(self.cells[upstream], Status::Finished(..)) {
+            // Another cell has told of it already: this one waits for the same new run.
+            self.cells[cell] = Status::Waiting;
+            return;
+        }
         let losses = self.lost.entry(upstream).or_default();
         *losses += 1;
         if *losses > MOST_LOSSES {
