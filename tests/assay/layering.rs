@@ -142,7 +142,7 @@ fn stages_never_touch_the_store() {
 
 #[test]
 fn metrics_are_pure() {
-    const ALLOWED: [&str; 6] = ["std", "core", "ndarray", "faer", "rayon", "statrs"];
+    const ALLOWED: [&str; 5] = ["std", "core", "ndarray", "rayon", "statrs"];
     for (path, code) in sources("stages/metrics") {
         let outside = code.lines().filter_map(|line| line.trim().strip_prefix("use ")).filter_map(identifier);
         for name in outside.filter(|name| !matches!(name.as_str(), "crate" | "super" | "self")) {

@@ -133,7 +133,6 @@ fn plan_tells_what_would_run_and_writes_nothing() {
 #[test]
 fn one_stage_and_what_it_needs() {
     let sandbox = spine();
-    sandbox.edit("over   = [\"tau\"]\ninputs = { sts", "over   = [\"tau\"]\ninputs = { sts");
     let document = sandbox.run(&["phiid"]);
     assert_eq!(sorted(states(&document).into_iter().map(|(id, _)| id).collect()), &ALL[..3]);
     let run = sandbox.assay(&["run", "study.toml", "phid"]);
@@ -166,7 +165,6 @@ fn a_failed_stage_is_logged_and_what_needs_it_is_skipped() {
         "inputs = { activations = \"activations\" }",
         "inputs = { activations = \"activations\" }\ndegenerate = \"strict\"",
     );
-    sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
     let mut bytes = fs::read(sandbox.path("activations.npy")).unwrap();
     let last = bytes.len() - 8;
     bytes[last..].copy_from_slice(&f64::NAN.to_le_bytes());
@@ -179,6 +177,19 @@ fn a_failed_stage_is_logged_and_what_needs_it_is_skipped() {
     let run = sandbox.assay(&["run", "study.toml", "--json", "--keep-going"]);
     assert_eq!(run.code, Some(1));
     assert_eq!((in_state(&run.json(), "failed").len(), in_state(&run.json(), "skipped").len()), (2, 2));
+}
+
+#[test]
+fn a_store_that_fails_is_tried_again_and_every_failure_is_logged() {
+    let sandbox = spine();
+    sandbox.write("store/units", "a file where a folder belongs");
+    let run = sandbox.assay(&["run", "study.toml", "--json", "--jobs", "1", "--retries", "1"]);
+    assert_eq!(run.code, Some(1), "{}", run.stderr);
+    assert!(run.stderr.contains("attempt 2 follows"), "{}", run.stderr);
+    let log = fs::read_to_string(sandbox.path("results/spine/errors.log")).unwrap();
+    assert_eq!(log.lines().filter(|line| line.contains("\tactivations\tactivations\t")).count(), 2, "{log}");
+    fs::remove_file(sandbox.path("store/units")).unwrap();
+    assert_eq!(sorted(in_state(&sandbox.run(&[]), "ran")), ALL);
 }
 
 #[test]
