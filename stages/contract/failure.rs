@@ -23,8 +23,4 @@ impl Failure {
     pub fn fatal(message: impl Into<String>) -> Self {
         Self::Fatal(message.into())
     }
-
-    pub fn transient(message: impl Into<String>) -> Self {
-        Self::Transient(message.into())
-    }
 }
