@@ -5,10 +5,10 @@
 //! both cost time at most. Nobody waits for anybody: of two that commit one key, the later adopts what the earlier made.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, ErrorKind},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,17 @@ pub enum Committed {
     New(Entry),
     /// Somebody else had committed this key: theirs is in force.
     Adopted(Entry),
+}
+
+/// The outcome of committing what was computed although an entry was there.
+#[derive(Debug)]
+pub enum Recommitted {
+    /// No entry of this key was in force.
+    New(Entry),
+    /// The entry that was there says the same, and stays in force.
+    Reproduced(Entry),
+    /// The entry that was there says otherwise of these ports, or had read other bytes. It was set aside.
+    Replaced { entry: Entry, ports: Vec<String>, aside: PathBuf },
 }
 
 /// The file behind an inputs-key.
@@ -48,12 +59,30 @@ impl Store {
     ///
     /// An entry of this key that is already there is adopted, unless it can no longer serve: then it is set aside.
     pub fn commit(&self, mut entry: Entry, outputs: &BTreeMap<String, Artifact>) -> Result<Committed, StoreError> {
-        self.prepare()?;
-        entry.outputs = outputs
-            .iter()
-            .map(|(port, artifact)| Ok((port.clone(), self.put(artifact)?)))
-            .collect::<Result<_, StoreError>>()?;
+        entry.outputs = self.put_all(outputs)?;
         self.enter(entry)
+    }
+
+    /// Like `commit`, but of two that differ the new one is in force. Until it is, the old one is.
+    pub fn recommit(&self, mut entry: Entry, outputs: &BTreeMap<String, Artifact>) -> Result<Recommitted, StoreError> {
+        entry.outputs = self.put_all(outputs)?;
+        let Some(old) = self.entry(entry.key)? else {
+            return Ok(match self.enter(entry)? {
+                Committed::New(entry) => Recommitted::New(entry),
+                Committed::Adopted(entry) => Recommitted::Reproduced(entry),
+            });
+        };
+        if old.inputs == entry.inputs && old.outputs == entry.outputs {
+            return Ok(Recommitted::Reproduced(old));
+        }
+        let (path, text) = (self.entry_path(entry.key), checked(&entry, &self.entry_path(entry.key))?);
+        let aside = durable::supersede(&path, "superseded", text.as_bytes()).map_err(StoreError::io("write", &path))?;
+        self.point(&entry)?;
+        let ports = differing(&old, &entry);
+        Ok(match aside {
+            Some(aside) => Recommitted::Replaced { entry, ports, aside },
+            None => Recommitted::New(entry), // somebody has set it aside meanwhile
+        })
     }
 
     /// Commits an entry whose `outputs` are those of another that is in force: nothing is computed or written twice.
@@ -72,11 +101,7 @@ impl Store {
     /// Writes the entry, whose blobs are there.
     fn enter(&self, entry: Entry) -> Result<Committed, StoreError> {
         let path = self.entry_path(entry.key);
-        let text = line(&entry);
-        if !parsed::<Entry>(text.as_bytes()).is_some_and(|read| is_whole(&read, entry.key)) {
-            let reason = "its key is not its recipe's, or it would not be read again";
-            return Err(StoreError::io("write", &path)(io::Error::new(ErrorKind::InvalidInput, reason)));
-        }
+        let text = checked(&entry, &path)?;
         while !self.place_new(&path, text.as_bytes())? {
             match self.entry(entry.key)? {
                 Some(theirs) if self.serves(&theirs, &entry) => return Ok(Committed::Adopted(theirs)),
@@ -86,6 +111,11 @@ impl Store {
         }
         self.point(&entry)?;
         Ok(Committed::New(entry))
+    }
+
+    fn put_all(&self, outputs: &BTreeMap<String, Artifact>) -> Result<BTreeMap<String, Output>, StoreError> {
+        self.prepare()?;
+        outputs.iter().map(|(port, artifact)| Ok((port.clone(), self.put(artifact)?))).collect()
     }
 
     /// Stores an output: inline where it is little text, else as a blob.
@@ -123,13 +153,14 @@ impl Store {
         durable::touch(path).or_else(|_| self.replace(path, bytes, true))
     }
 
-    /// Whether an entry found in place of `ours` can still serve: its blobs are there, and read as ours do.
+    /// Whether an entry found in place of `ours` can still serve: it was computed from the same bytes, its blobs are
+    /// there, and they read as ours do.
     fn serves(&self, theirs: &Entry, ours: &Entry) -> bool {
         let alike = |(port, output): (&String, &Output)| {
             self.has(output)
                 && ours.outputs.get(port).is_some_and(|our| our.digest != output.digest || our.form == output.form)
         };
-        theirs.outputs.len() == ours.outputs.len() && theirs.outputs.iter().all(alike)
+        theirs.inputs == ours.inputs && theirs.outputs.len() == ours.outputs.len() && theirs.outputs.iter().all(alike)
     }
 
     /// Lets the inputs-key lead to this entry, unless it leads to another that is still there. Only a hint, so it need
@@ -140,4 +171,21 @@ impl Store {
         }
         self.replace(&self.pointer_path(entry.inputs_key), line(&Pointer { key: entry.key }).as_bytes(), false)
     }
+}
+
+/// The text of an entry, which must be one that is read again.
+fn checked(entry: &Entry, path: &Path) -> Result<String, StoreError> {
+    let text = line(entry);
+    if parsed::<Entry>(text.as_bytes()).is_some_and(|read| is_whole(&read, entry.key)) {
+        return Ok(text);
+    }
+    let reason = "its key is not its recipe's, or it would not be read again";
+    Err(StoreError::io("write", path)(io::Error::new(ErrorKind::InvalidInput, reason)))
+}
+
+/// The ports in which two entries differ.
+fn differing(old: &Entry, new: &Entry) -> Vec<String> {
+    let ports: BTreeSet<_> = old.outputs.keys().chain(new.outputs.keys()).collect();
+    let differs = |port: &&String| old.outputs.get(*port) != new.outputs.get(*port);
+    ports.into_iter().filter(differs).cloned().collect()
 }

@@ -36,6 +36,44 @@ pub fn place_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(placed)
 }
 
+/// Gives these bytes a name that nothing has yet; false where something has it. May be lost with the power.
+pub fn place_hint(path: &Path, bytes: &[u8]) -> io::Result<bool> {
+    let file = temporary(path, bytes)?;
+    link_new(file.path(), path)
+}
+
+/// Removes a file if it holds these bytes. One that has changed keeps its name, unless that was given anew meanwhile.
+pub fn remove_exactly(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let aside = temporary(path, b"")?; // only a name that nobody else has
+    match fs::rename(path, aside.path()) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        renamed => renamed?,
+    }
+    if read(aside.path())?.is_none_or(|found| found == bytes) {
+        return Ok(());
+    }
+    link_new(aside.path(), path).map(|_| ())
+}
+
+/// Gives these bytes the name of a file that keeps its content under `<name>.<why>-N`: at every moment one of the two
+/// has the name. The new name of the old file, if there was one.
+pub fn supersede(path: &Path, why: &str, bytes: &[u8]) -> io::Result<Option<PathBuf>> {
+    let mut aside = None;
+    for n in 1_u32.. {
+        let name = aside_name(path, why, n);
+        match link(path, &name) {
+            Ok(true) => aside = Some(name),
+            Ok(false) => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) if is_one_of(&error, &LINKS_ARE_REFUSED) => aside = set_aside(path, why)?,
+            Err(error) => return Err(error),
+        }
+        break;
+    }
+    replace(path, bytes, true)?;
+    Ok(aside)
+}
+
 /// Gives these bytes a name, in place of what had it. What is not durable may be found torn after a loss of power.
 pub fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
     let file = temporary(path, bytes)?;
@@ -48,10 +86,8 @@ pub fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
 
 /// Renames `<name>` or `<name>.json` to `<name>.<why>-N`, with the first N that is free. None where there is no such file.
 pub fn set_aside(path: &Path, why: &str) -> io::Result<Option<PathBuf>> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let name = name.strip_suffix(".json").unwrap_or(&name);
     for n in 1_u32.. {
-        let aside = path.with_file_name(format!("{name}.{why}-{n}"));
+        let aside = aside_name(path, why, n);
         match move_new(path, &aside) {
             Ok(false) => continue,
             Ok(true) => {
@@ -63,6 +99,12 @@ pub fn set_aside(path: &Path, why: &str) -> io::Result<Option<PathBuf>> {
         }
     }
     unreachable!("a folder has fewer than 2³² files")
+}
+
+/// The name under which a file is set aside for the `n`th time.
+fn aside_name(path: &Path, why: &str, n: u32) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{}.{why}-{n}", name.strip_suffix(".json").unwrap_or(&name)))
 }
 
 /// Makes a file young. Who may write a file may do so, even if it is somebody else's.
@@ -227,6 +269,32 @@ mod tests {
         }
         assert_eq!(set_aside(&path, "damaged").unwrap(), None);
         assert_eq!(names(home.path()), ["a.damaged-1", "a.damaged-2"]);
+    }
+
+    #[test]
+    fn a_superseded_file_keeps_its_content_under_another_name() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a.json");
+        assert_eq!(supersede(&path, "superseded", b"0").unwrap(), None);
+        for n in 1..=2 {
+            let aside = supersede(&path, "superseded", n.to_string().as_bytes()).unwrap().unwrap();
+            assert_eq!(aside, home.path().join(format!("a.superseded-{n}")));
+            assert_eq!(fs::read_to_string(aside).unwrap(), (n - 1).to_string());
+            assert_eq!(fs::read_to_string(&path).unwrap(), n.to_string());
+        }
+        assert_eq!(names(home.path()), ["a.json", "a.superseded-1", "a.superseded-2"]);
+    }
+
+    #[test]
+    fn only_what_was_seen_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a");
+        assert!(place_hint(&path, b"old").unwrap() && !place_hint(&path, b"new").unwrap());
+        remove_exactly(&path, b"older").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"old");
+        remove_exactly(&path, b"old").unwrap();
+        remove_exactly(&path, b"old").unwrap();
+        assert_eq!(names(home.path()), [""; 0]);
     }
 
     #[test]

@@ -89,6 +89,13 @@ impl<T> Slot<T> {
     }
 }
 
+impl InputsKey {
+    /// Where a forced run of the same computation keeps its units and its lease: it must take nothing that is there.
+    pub fn forced(self) -> Self {
+        Self(Digest::tagged("assay forced", self.to_string().as_bytes()))
+    }
+}
+
 impl Recipe {
     pub fn key(&self) -> Key {
         let preimage = serde_json::to_value(self).expect("a recipe holds only strings, numbers and digests");

@@ -1,8 +1,8 @@
 //! The store on disk: blobs, entries, the index of inputs, and what each study named last.
 //!
 //! `README.md` specifies every file; `layout.rs` says where each stands, `commit.rs` how a finished recipe gets in.
-//! Reading takes no lock, creates nothing and writes nothing, except that damage is set aside by name. Leases and the
-//! collection of garbage are not here.
+//! Reading takes no lock, creates nothing and writes nothing, except that damage is set aside by name. Leases are
+//! in `lease.rs`; the collection of garbage is not here.
 
 use std::{
     collections::BTreeMap,
@@ -164,6 +164,13 @@ impl Store {
     pub(crate) fn place_new(&self, path: &Path, bytes: &[u8]) -> Result<bool, StoreError> {
         self.folder_of(path)?;
         durable::place_new(path, bytes).map_err(StoreError::io("write", path))
+    }
+
+    /// Like `place_new`, for what may be lost with the power.
+    pub(crate) fn place_hint(&self, path: &Path, bytes: &[u8]) -> Result<bool, StoreError> {
+        self.prepare()?;
+        self.folder_of(path)?;
+        durable::place_hint(path, bytes).map_err(StoreError::io("write", path))
     }
 
     pub(crate) fn replace(&self, path: &Path, bytes: &[u8], durable: bool) -> Result<(), StoreError> {

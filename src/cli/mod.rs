@@ -1,14 +1,18 @@
 //! The command line: one file a subcommand.
 
 mod completions;
+mod conclusion;
 mod exit;
 mod export;
 mod fetch;
 mod kinds;
+mod live;
+mod pace;
 mod plan;
 mod progress;
 mod recorder;
 mod run;
+mod select;
 mod show;
 mod study;
 

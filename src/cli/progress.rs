@@ -6,65 +6,74 @@ use std::{
     time::{Duration, Instant},
 };
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-
+use super::{
+    conclusion::counted,
+    live::{Doing, Live, waits_for},
+    pace::{Pace, span},
+};
 use crate::{
     plan::Plan,
-    report::Results,
-    run::{Event, Finding, Held, Outcome, Record, StopKind, Verdict},
+    run::{Event, Outcome, StopKind},
 };
-
-/// What a run has to tell at its end.
-pub struct Told {
-    pub verdicts: Vec<Verdict>,
-    pub findings: Vec<Finding>,
-}
 
 /// The display of a run, on stderr.
 pub struct Progress {
     ids: Vec<String>,
     screen: Screen,
-    cached: usize,
+    /// How many cells were asked for, and how those that ended did.
+    wanted: usize,
+    ended: BTreeMap<&'static str, usize>,
+    /// Whether anything was said of a cell that runs or waits.
+    begun: bool,
+    /// Who computes a cell that this run waits for.
+    waiting: BTreeMap<usize, String>,
 }
 
 enum Screen {
     /// `--json`: warnings and failures only.
     Quiet,
-    Lines(BTreeMap<usize, Pace>),
-    Live(MultiProgress, BTreeMap<usize, ProgressBar>),
+    Lines(BTreeMap<usize, Plain>),
+    Live(Live),
 }
 
-/// When a plain line about a running stage was last printed.
-struct Pace {
-    started: Instant,
+/// A running stage without a line of its own.
+struct Plain {
+    pace: Pace,
     printed: Instant,
-    /// Things done when the stage reported first: units of an earlier run do not count towards its rate.
-    first: Option<u64>,
 }
 
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Progress {
-    pub fn new(plan: &Plan, quiet: bool) -> Self {
+    pub fn new(plan: &Plan, wanted: &[bool], quiet: bool) -> Self {
         let screen = match quiet {
             true => Screen::Quiet,
-            false if std::io::stderr().is_terminal() => {
-                Screen::Live(MultiProgress::with_draw_target(ProgressDrawTarget::stderr()), BTreeMap::new())
-            }
+            false if is_terminal() => Screen::Live(Live::default()),
             false => Screen::Lines(BTreeMap::new()),
         };
-        Self { ids: plan.cells.iter().map(|cell| cell.id.clone()).collect(), screen, cached: 0 }
+        Self {
+            ids: plan.cells.iter().map(|cell| cell.id.clone()).collect(),
+            screen,
+            wanted: wanted.iter().filter(|wanted| **wanted).count(),
+            ended: BTreeMap::new(),
+            begun: false,
+            waiting: BTreeMap::new(),
+        }
     }
 
     pub fn on(&mut self, event: &Event) {
         match event {
             Event::Started { cell } => self.started(*cell),
-            Event::Progress { cell, done, of, what } => self.advanced(*cell, *done, *of, what),
+            Event::Waiting { cell, holder } => self.waits(*cell, holder),
+            Event::Progress { cell, done, of, what, resumed } => self.advanced(*cell, *done, *of, what, *resumed),
             Event::Warning { cell, message } => self.say(&format!("warning: {}: {message}", self.ids[*cell])),
             Event::Retry { cell, attempt, cause } => {
                 self.say(&format!("warning: {}: {cause}; attempt {} follows", self.ids[*cell], attempt + 1));
             }
             Event::Lost { cell, cause } => self.say(&format!("warning: {}: {cause}", self.ids[*cell])),
+            Event::Unleased { cause } => self.say(&format!(
+                "warning: {cause}; this run shares no work with others: what two compute at the same time is computed twice"
+            )),
             Event::Ended { cell, outcome, .. } => self.ended(*cell, outcome),
             Event::Stopping(StopKind::Interrupted) => {
                 self.say("stopping: saving what is done (interrupt again to end at once)")
@@ -73,176 +82,109 @@ impl Progress {
         }
     }
 
-    fn started(&mut self, cell: usize) {
-        let id = &self.ids[cell];
-        match &mut self.screen {
-            Screen::Quiet => {}
-            Screen::Lines(paces) => {
-                eprintln!("{id} …");
-                let now = Instant::now();
-                paces.insert(cell, Pace { started: now, printed: now, first: None });
-            }
-            Screen::Live(lines, bars) => {
-                let style = ProgressStyle::with_template("  {prefix}  {msg}").expect("the template is well formed");
-                let bar = lines.add(ProgressBar::new(0).with_style(style).with_prefix(id.clone()));
-                bar.tick();
-                bars.insert(cell, bar);
-            }
+    /// Takes the live lines away: what is printed from now on stays.
+    pub fn end(&mut self) {
+        if let Screen::Live(live) = &mut self.screen {
+            live.end();
         }
     }
 
-    fn advanced(&mut self, cell: usize, done: u64, of: u64, what: &str) {
+    fn started(&mut self, cell: usize) {
+        self.begin();
+        self.waiting.remove(&cell);
+        let (count, id, now) = (self.count(), &self.ids[cell], Instant::now());
         match &mut self.screen {
             Screen::Quiet => {}
-            Screen::Lines(paces) => {
-                let Some(pace) = paces.get_mut(&cell) else { return };
-                let first = *pace.first.get_or_insert(done);
-                if pace.printed.elapsed() >= LINE_EVERY {
-                    pace.printed = Instant::now();
-                    eprintln!(
-                        "{}  {done}/{of} {what}{}",
-                        self.ids[cell],
-                        left(pace.started.elapsed(), done - first, of - done)
-                    );
+            Screen::Lines(stages) => {
+                eprintln!("{id} …");
+                stages.insert(cell, Plain { pace: Pace::new(now), printed: now });
+            }
+            Screen::Live(live) => live.show(cell, id, Doing::Running(Pace::new(now)), count),
+        }
+    }
+
+    fn waits(&mut self, cell: usize, holder: &str) {
+        self.begin();
+        self.waiting.insert(cell, holder.to_owned());
+        let (count, id) = (self.count(), &self.ids[cell]);
+        match &mut self.screen {
+            Screen::Quiet => {}
+            Screen::Lines(_) => eprintln!("{id}  {}", waits_for(holder)),
+            Screen::Live(live) => live.show(cell, id, Doing::Waiting(holder.to_owned()), count),
+        }
+    }
+
+    /// Says how much is done before anything begins. On a terminal the last line says so all the time.
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.begun, true)
+            && matches!(self.screen, Screen::Lines(_))
+            && !self.ended.is_empty()
+        {
+            eprintln!("{}", self.count());
+        }
+    }
+
+    fn advanced(&mut self, cell: usize, done: u64, of: u64, what: &str, resumed: bool) {
+        match &mut self.screen {
+            Screen::Quiet => {}
+            Screen::Lines(stages) => {
+                let Some(stage) = stages.get_mut(&cell) else { return };
+                let now = Instant::now();
+                stage.pace.report(now, done, of, what, resumed);
+                if now - stage.printed >= LINE_EVERY {
+                    stage.printed = now;
+                    eprintln!("{}  {}", self.ids[cell], stage.pace.text(now));
                 }
             }
-            Screen::Live(_, bars) => {
-                let Some(bar) = bars.get(&cell) else { return };
-                if bar.length() == Some(0) {
-                    bar.set_style(moving());
-                    bar.reset_eta();
-                }
-                bar.set_length(of);
-                bar.set_message(what.to_owned());
-                bar.set_position(done);
-            }
+            Screen::Live(live) => live.report(cell, done, of, what, resumed),
         }
     }
 
     fn ended(&mut self, cell: usize, outcome: &Outcome) {
-        if let Screen::Live(_, bars) = &mut self.screen
-            && let Some(bar) = bars.remove(&cell)
-        {
-            bar.finish_and_clear();
+        *self.ended.entry(outcome.name()).or_default() += 1;
+        let count = self.count();
+        if let Screen::Live(live) = &mut self.screen {
+            live.remove(cell, count);
         }
+        if let Some(line) = self.last_line(cell, outcome) {
+            self.say(&line);
+        }
+    }
+
+    /// What is said of a cell that has ended. Under `--json` its failure alone.
+    fn last_line(&mut self, cell: usize, outcome: &Outcome) -> Option<String> {
         let id = &self.ids[cell];
+        let holder = self.waiting.remove(&cell);
+        let quiet = matches!(self.screen, Screen::Quiet);
         match outcome {
-            Outcome::Cached => self.cached += 1,
-            Outcome::Unwanted => {}
-            Outcome::Ran { seconds } if !matches!(self.screen, Screen::Quiet) => {
-                self.say(&format!("{id}  done in {}", span(*seconds)))
-            }
-            Outcome::Ran { .. } => {}
-            Outcome::Failed { cause } => self.say(&format!("error: {id}: {cause}")),
-            Outcome::Skipped { because } => self.say(&format!("{id}  skipped: {because}")),
-            Outcome::Stopped => self.say(&format!("{id}  stopped; the next run goes on from its saved units")),
+            Outcome::Failed { cause } => Some(format!("error: {id}: {cause}")),
+            Outcome::Skipped { because } => Some(format!("{id}  skipped: {because}")),
+            Outcome::Stopped => Some(format!("{id}  stopped; the next run goes on from its saved units")),
+            _ if quiet => None,
+            Outcome::Ran { seconds } => Some(format!("{id}  done in {}", span(*seconds))),
+            Outcome::Reproduced { seconds } => Some(format!("{id}  reproduced in {}", span(*seconds))),
+            Outcome::Cached | Outcome::Same => holder.map(|holder| format!("{id}  done by {holder}")),
+            Outcome::Unwanted => None,
         }
+    }
+
+    /// `5 of 12 stages: 2 ran, 3 cached`
+    fn count(&self) -> String {
+        let ended: usize = self.ended.values().sum();
+        let counts = counted(|name| self.ended.get(name).copied().unwrap_or(0));
+        format!("{ended} of {} stages{}{counts}", self.wanted, if counts.is_empty() { "" } else { ": " })
     }
 
     /// Prints a line without disturbing the live ones.
     fn say(&self, line: &str) {
         match &self.screen {
-            Screen::Live(lines, _) => lines.suspend(|| eprintln!("{line}")),
+            Screen::Live(live) => live.say(line),
             Screen::Quiet | Screen::Lines(_) => eprintln!("{line}"),
         }
     }
-
-    /// The last lines of a run: what was done, what was expected, and where the results are.
-    pub fn conclude(&self, plan: &Plan, record: &Record, told: &Told, results: &Results) {
-        told.verdicts.iter().for_each(|verdict| eprintln!("{}", judgement(verdict)));
-        told.findings.iter().for_each(|finding| eprintln!("{}", sentence(finding)));
-        let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
-        let parts: Vec<_> = ["ran", "cached", "failed", "skipped", "stopped"]
-            .iter()
-            .map(|name| (count(name), name))
-            .filter(|(count, _)| *count > 0)
-            .map(|(count, name)| format!("{count} {name}"))
-            .collect();
-        let study = &plan.manifest.study.name.value;
-        if record.complete() && record.nothing_to_do() {
-            eprintln!(
-                "{study}: nothing to do, all {} stages are cached; results in {}",
-                self.cached,
-                results.folder().display()
-            );
-        } else if record.stopped.is_some() {
-            eprintln!("{study}: stopped ({}); the same command goes on from here", parts.join(", "));
-        } else {
-            eprintln!("{study}: {}; results in {}", parts.join(", "), results.folder().display());
-        }
-    }
 }
 
-/// The style of a line whose stage has said how far it is.
-fn moving() -> ProgressStyle {
-    let rate = |state: &ProgressState, line: &mut dyn std::fmt::Write| {
-        // A line that cannot be written is a line less.
-        let _ = write!(line, "{:.1} a second", state.per_sec());
-    };
-    let style = ProgressStyle::with_template("  {prefix}  {bar:24} {pos}/{len} {msg}, {rate}, {eta} left");
-    style.expect("the template is well formed").with_key("rate", rate).progress_chars("━╸ ")
-}
-
-/// A verdict, and the question it answers, for people.
-fn judgement(verdict: &Verdict) -> String {
-    let text = verdict.verdict.as_str().map_or_else(|| verdict.verdict.to_string(), str::to_owned);
-    match &verdict.title {
-        Some(title) => format!("{}: {text} ({title})", verdict.cell),
-        None => format!("{}: {text}", verdict.cell),
-    }
-}
-
-/// What an expectation says, for people.
-fn sentence(finding: &Finding) -> String {
-    let labels = finding.cell.split_once('[').map(|(_, labels)| labels.trim_end_matches(']').to_owned());
-    let picks =
-        finding.picks.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or(&value.to_string())));
-    let details: Vec<_> = labels.into_iter().chain(picks).collect();
-    let that = match details.as_slice() {
-        [] => finding.that.clone(),
-        _ => format!("{} [{}]", finding.that, details.join(",")),
-    };
-    match &finding.held {
-        Held::Pass { .. } => format!("expect {that}: pass"),
-        Held::Fail { found, because } => {
-            format!("expect {that}: FAIL: found {found}, expected {}: {because}", finding.expected)
-        }
-        Held::NotApplicable { because } => format!("expect {that}: not applicable to these weights ({because})"),
-        Held::NotRun => format!("expect {that}: its stage is not finished"),
-    }
-}
-
-/// `, 3.1 a second, 12 s left`, once there is something to go by.
-fn left(elapsed: Duration, done: u64, to_do: u64) -> String {
-    if done == 0 {
-        return String::new();
-    }
-    let rate = done as f64 / elapsed.as_secs_f64();
-    format!(", {rate:.1} a second, {} left", span(to_do as f64 / rate))
-}
-
-/// A span of time in the unit that suits it.
-fn span(seconds: f64) -> String {
-    match seconds {
-        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
-        s if s < 100.0 => format!("{s:.1} s"),
-        s if s < 6000.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_are_in_the_unit_that_suits_them() {
-        assert_eq!([0.0123, 2.345, 150.0, 7200.0].map(span), ["12 ms", "2.3 s", "2 min", "2.0 h"]);
-    }
-
-    #[test]
-    fn the_rate_leaves_out_what_an_earlier_run_did() {
-        assert_eq!(left(Duration::from_secs(10), 20, 40), ", 2.0 a second, 20.0 s left");
-        assert_eq!(left(Duration::from_secs(10), 0, 40), "");
-    }
+/// Whether lines can be rewritten where this goes.
+fn is_terminal() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }

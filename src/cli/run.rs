@@ -1,17 +1,19 @@
 //! `assay run`: computes what is not cached, and goes on where an earlier run stopped.
 
-use std::{num::NonZeroUsize, path::PathBuf, thread};
+use std::{env, num::NonZeroUsize, path::PathBuf, thread, time::Duration};
 
-use assay_cache::Store;
+use assay_cache::{HEARTBEAT, Store};
 use assay_stages::{Kind, open_session};
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
     Exit,
-    progress::{Progress, Told},
+    conclusion::{Told, conclude},
+    progress::Progress,
     recorder::Recorder,
-    study::{StudyArguments, check_stages},
+    select,
+    study::StudyArguments,
 };
 use crate::{
     plan::Plan,
@@ -25,6 +27,8 @@ use crate::{
 Examples:
   assay run manifests/quickstart.toml
   assay run manifests/quickstart.toml rank                 only this stage and what it needs
+  assay run manifests/indra.toml --cell 'treated[region=early,sigma=0.1,seed=42]'
+  assay run manifests/quickstart.toml --force rank         compute it again, and compare
   assay run manifests/quickstart.toml --set new-tokens=16  a variant, beside the original
   assay run manifests/quickstart.toml --device cpu --json")]
 pub struct Arguments {
@@ -33,6 +37,15 @@ pub struct Arguments {
 
     /// Only these stages and what they need
     stages: Vec<String>,
+
+    /// Only this cell and what it needs, by its id in `plan`, as in 'treated[region=early,sigma=0.1]'; can be repeated
+    #[arg(long = "cell", value_name = "ID")]
+    cells: Vec<String>,
+
+    /// Compute this stage or cell even if it is cached, taking nothing from earlier runs; can be repeated. What it made
+    /// before is kept: as it is where it is reproduced, else set aside
+    #[arg(long, value_name = "STAGE")]
+    force: Vec<String>,
 
     /// The folder for results; the study's stand in one of its name
     #[arg(long, value_name = "DIR", default_value = "results")]
@@ -54,7 +67,7 @@ pub struct Arguments {
     #[arg(long, value_name = "N", default_value_t = 3)]
     retries: u32,
 
-    /// Fetch nothing
+    /// Fetch nothing: what is not on this machine fails
     #[arg(long)]
     offline: bool,
 
@@ -65,14 +78,15 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Exit> {
     let stop = Stop::on_signals().map_err(|error| Exit::failed(format!("cannot listen for signals: {error}")))?;
-    let plan = fetched(arguments, catalogue)?;
+    let (plan, options) = prepared(arguments, catalogue)?;
     let store = arguments.study.store();
     let session = open_session(&arguments.device);
     let mut results = Results::at(arguments.results.join(arguments.study.results_name(&plan)));
-    let mut progress = Progress::new(&plan, arguments.json);
+    let mut progress = Progress::new(&plan, &options.wanted, arguments.json);
     let mut recorder = Recorder::new(&plan, &store, &mut results, &mut progress);
-    let record = run::run(&plan, &store, &*session, &stop, &options(arguments, &plan), &mut recorder)?;
+    let record = run::run(&plan, &store, &*session, &stop, &options, &mut recorder)?;
     let broken = recorder.broken.take();
+    progress.end();
     remember(arguments, &plan, &store)?;
     let told = Told {
         verdicts: run::verdicts(&plan, &record.entries, &store),
@@ -82,7 +96,7 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     if arguments.json {
         println!("{:#}", document(&plan, &record, &told, &results));
     } else {
-        progress.conclude(&plan, &record, &told, &results);
+        conclude(&plan, &record, &told, &results);
     }
     match broken {
         Some(broken) => Err(Exit::failed(broken)),
@@ -90,28 +104,41 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     }
 }
 
-/// The plan, with its sources on this machine as far as they can be had.
-fn fetched(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Plan, Exit> {
+/// The plan, with its sources on this machine as far as they can be had, and what of it is to be run. Whatever is wrong
+/// with the command line is said before anything is fetched.
+fn prepared(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<(Plan, Options), Exit> {
     let plan = arguments.study.plan(catalogue, arguments.json)?;
-    check_stages(&plan, &arguments.stages)?;
+    let options = options(arguments, &plan)?;
     if arguments.offline || plan.is_fetched() {
-        return Ok(plan);
+        return Ok((plan, options));
     }
-    let wanted = plan.wanted(&arguments.stages);
-    for (id, error) in run::fetch(&plan, &wanted, |id| eprintln!("fetching what `{id}` reads …")) {
+    for (id, error) in run::fetch(&plan, &options.wanted, |id| eprintln!("fetching what `{id}` reads …")) {
         eprintln!("warning: `{id}`: {error}");
     }
-    arguments.study.plan(catalogue, arguments.json)
+    let plan = arguments.study.plan(catalogue, arguments.json)?;
+    Ok((plan, options))
 }
 
-fn options(arguments: &Arguments, plan: &Plan) -> Options {
+fn options(arguments: &Arguments, plan: &Plan) -> Result<Options, Exit> {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    Options {
+    let wanted = select::wanted(plan, &arguments.stages, &arguments.cells)?;
+    let forced = select::forced(plan, &arguments.force, &wanted)?;
+    Ok(Options {
         jobs: arguments.jobs.map_or(cores, NonZeroUsize::get),
         keep_going: arguments.keep_going,
         retries: arguments.retries,
-        wanted: plan.wanted(&arguments.stages),
-    }
+        wanted,
+        forced,
+        heartbeat: heartbeat()?,
+    })
+}
+
+/// How often leases are renewed. `ASSAY_HEARTBEAT_MS` is for tests, which cannot wait for what takes minutes.
+fn heartbeat() -> Result<Duration, Exit> {
+    let Some(text) = env::var_os("ASSAY_HEARTBEAT_MS") else { return Ok(HEARTBEAT) };
+    let milliseconds = text.to_str().and_then(|text| text.parse().ok()).filter(|milliseconds| *milliseconds > 0);
+    let wrong = || Exit::usage("ASSAY_HEARTBEAT_MS is a number of milliseconds above 0");
+    milliseconds.map(Duration::from_millis).ok_or_else(wrong)
 }
 
 /// Notes which key each cell has: what the next run is compared with.

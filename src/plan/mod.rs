@@ -136,7 +136,11 @@ impl Plan {
     /// The cells of the stages with these names and everything upstream of them; all cells where no name is given.
     pub fn wanted(&self, stages: &[String]) -> Vec<bool> {
         let named = |cell: &Cell| stages.is_empty() || stages.iter().any(|name| *name == self.stage_name(cell));
-        let mut wanted: Vec<_> = self.cells.iter().map(named).collect();
+        self.with_upstream(self.cells.iter().map(named).collect())
+    }
+
+    /// These cells and everything upstream of them.
+    pub fn with_upstream(&self, mut wanted: Vec<bool>) -> Vec<bool> {
         for cell in (0..self.cells.len()).rev() {
             if wanted[cell] {
                 self.upstream(cell).into_iter().for_each(|up| wanted[up] = true);
@@ -165,6 +169,14 @@ impl Cell {
 
     pub fn key(&self) -> Option<Key> {
         self.keyed.as_ref().map(|keyed| keyed.key)
+    }
+
+    /// Where its files came from; null where it reads none.
+    pub fn provenance(&self) -> Value {
+        match &self.sources {
+            Sources::Here { resolved, .. } => resolved.provenance.clone(),
+            Sources::NotFetched(_) => Value::Null,
+        }
     }
 
     /// The folder of this cell under its stage's: `region=early,sigma=0.1`; none without axes.

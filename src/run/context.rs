@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::PathBuf,
-    sync::{Mutex, PoisonError, mpsc::Sender},
+    sync::{Mutex, MutexGuard, PoisonError, mpsc::Sender},
     time::{Duration, Instant},
 };
 
@@ -30,6 +30,8 @@ pub struct Context<'a> {
 pub struct Told {
     pub warnings: Vec<String>,
     progress: Option<Instant>,
+    /// A unit was found since the last report of progress.
+    resumed: bool,
 }
 
 /// Progress is reported at most this often; the last report of a stage always is.
@@ -40,11 +42,19 @@ impl Context<'_> {
         // The coordinator outlives its stages; should it be gone, nobody is left to listen.
         let _ = self.events.send(Heard::Event(event));
     }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Ctx for Context<'_> {
     fn unit(&self, name: &str) -> Result<Option<Unit>, Failure> {
-        Ok(self.units.get(name)?)
+        let unit = self.units.get(name)?;
+        if unit.is_some() {
+            self.told().resumed = true;
+        }
+        Ok(unit)
     }
 
     fn save(&self, units: &[(String, Unit)]) -> Result<(), Failure> {
@@ -56,7 +66,11 @@ impl Ctx for Context<'_> {
     }
 
     fn last_checkpoint(&self) -> Result<Option<(u64, Unit)>, Failure> {
-        Ok(self.units.last_checkpoint()?)
+        let checkpoint = self.units.last_checkpoint()?;
+        if checkpoint.is_some() {
+            self.told().resumed = true;
+        }
+        Ok(checkpoint)
     }
 
     fn stopping(&self) -> bool {
@@ -64,16 +78,17 @@ impl Ctx for Context<'_> {
     }
 
     fn progress(&self, done: u64, of: u64, what: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told();
         if done < of && told.progress.is_some_and(|last| last.elapsed() < PACE) {
             return;
         }
         told.progress = Some(Instant::now());
-        self.tell(Event::Progress { cell: self.cell, done, of, what: what.to_owned() });
+        let resumed = std::mem::take(&mut told.resumed);
+        self.tell(Event::Progress { cell: self.cell, done, of, what: what.to_owned(), resumed });
     }
 
     fn warn(&self, message: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told();
         if !told.warnings.iter().any(|said| said == message) {
             told.warnings.push(message.to_owned());
             self.tell(Event::Warning { cell: self.cell, message: message.to_owned() });

@@ -4,17 +4,20 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
-        mpsc::{Receiver, Sender, channel},
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
     },
     thread::{Scope, scope},
+    time::Duration,
 };
 
-use assay_cache::{Digest, Entry, Store, StoreError};
+use assay_cache::{Claim, Digest, Entry, InputsKey, Key, Leases, Store, StoreError};
 use assay_stages::{Lane, Session};
 
 use super::{
     Event, Observer, Outcome, Record, Stop,
+    elsewhere::Elsewhere,
     event::Heard,
+    found::{Ready, has_outputs},
     lanes::Lanes,
     work::{Ended, Job, Shared, work},
 };
@@ -30,6 +33,10 @@ pub struct Options {
     pub retries: u32,
     /// For each cell, whether it was asked for.
     pub wanted: Vec<bool>,
+    /// For each cell, whether it is to be computed whatever the store holds of it.
+    pub forced: Vec<bool>,
+    /// How often the leases of this run are renewed.
+    pub heartbeat: Duration,
 }
 
 /// Runs every wanted cell that is not finished. An error is one of the store itself, before anything ran.
@@ -41,13 +48,17 @@ pub fn run(
     options: &Options,
     observer: &mut dyn Observer,
 ) -> Result<Record, StoreError> {
-    let cells = states(plan, store)?.into_iter().zip(&options.wanted).map(|(state, &wanted)| Status::of(state, wanted));
+    let forced = forced_keys(plan, options);
     let mut coordinator = Coordinator {
         plan,
         options,
         observer,
-        cells: cells.collect(),
-        running: vec![],
+        cells: statuses(plan, states(plan, store)?, options, &forced),
+        forced,
+        running: BTreeMap::new(),
+        elsewhere: Elsewhere::new(),
+        changed: true,
+        leases: Some(Leases::of(store, options.heartbeat)),
         upstream: (0..plan.cells.len()).map(|cell| plan.upstream(cell)).collect(),
         downstream: plan.downstream(),
         lanes: Lanes::new(options.jobs),
@@ -56,7 +67,7 @@ pub fn run(
         ending: false,
     };
     coordinator.begin();
-    if coordinator.waiting().next().is_some() {
+    if coordinator.cells.iter().any(|status| matches!(status, Status::Waiting)) {
         let shared = Shared { plan, store, session, stop, places: plan.places(), retries: options.retries };
         let (tell, heard) = channel();
         let signals = tell.clone();
@@ -68,21 +79,41 @@ pub fn run(
 
 /// Where a cell stands.
 enum Status {
+    /// Something upstream is not finished.
     Waiting,
+    /// Its inputs are finished, and it has to be computed.
+    Ready(Box<Ready>),
     Running,
     Finished(Outcome, Box<Entry>),
     /// Will have no entry in this run.
     Ended(Outcome),
 }
 
-impl Status {
-    fn of(state: State, wanted: bool) -> Self {
-        match state {
-            State::Cached(entry) if wanted => Self::Finished(Outcome::Cached, entry),
-            _ if !wanted => Self::Ended(Outcome::Unwanted),
-            _ => Self::Waiting,
-        }
+/// The keys that are forced. A cell with the key of one that is forced is forced with it: they have one entry.
+fn forced_keys(plan: &Plan, options: &Options) -> BTreeSet<Key> {
+    let forced = plan.cells.iter().zip(&options.wanted).zip(&options.forced);
+    forced.filter(|((_, wanted), forced)| **wanted && **forced).filter_map(|((cell, _), _)| cell.key()).collect()
+}
+
+/// Where each cell stands before anything runs. Below one that is forced nothing is certain.
+fn statuses(plan: &Plan, states: Vec<State>, options: &Options, forced: &BTreeSet<Key>) -> Vec<Status> {
+    let mut statuses: Vec<Status> = Vec::with_capacity(states.len());
+    for (cell, state) in states.into_iter().enumerate() {
+        let planned = &plan.cells[cell];
+        let is_forced = planned.key().is_some_and(|key| forced.contains(&key));
+        let certain = |up: &usize| matches!(statuses[*up], Status::Finished(..));
+        let status = match state {
+            _ if !options.wanted[cell] => Status::Ended(Outcome::Unwanted),
+            State::Cached(entry)
+                if !is_forced && has_outputs(planned, &entry) && planned.upstream().iter().all(certain) =>
+            {
+                Status::Finished(Outcome::Cached, entry)
+            }
+            _ => Status::Waiting,
+        };
+        statuses.push(status);
     }
+    statuses
 }
 
 struct Coordinator<'a> {
@@ -90,7 +121,15 @@ struct Coordinator<'a> {
     options: &'a Options,
     observer: &'a mut dyn Observer,
     cells: Vec<Status>,
-    running: Vec<usize>,
+    /// The keys that are still to be computed, whatever the store holds of them.
+    forced: BTreeSet<Key>,
+    /// Each running cell, and under what its units and its lease stand.
+    running: BTreeMap<usize, InputsKey>,
+    elsewhere: Elsewhere,
+    /// Something may have become ready since the last look.
+    changed: bool,
+    /// None once they turned out not to work.
+    leases: Option<Leases>,
     upstream: Vec<Vec<usize>>,
     downstream: Vec<Vec<usize>>,
     lanes: Lanes,
@@ -128,17 +167,46 @@ impl Coordinator<'_> {
         heard: &Receiver<Heard>,
     ) {
         loop {
-            while let Some(cell) = self.next(shared) {
+            for cell in self.elsewhere.due() {
+                self.look_again(cell, threads, shared, tell);
+            }
+            while !self.is_over(shared) {
+                self.find_ready(shared);
+                let Some(cell) = self.next() else { break };
                 self.start(cell, threads, shared, tell);
             }
-            if self.running.is_empty() {
+            if self.running.is_empty() && (self.elsewhere.is_empty() || self.is_over(shared)) {
                 return;
             }
-            while !self.hear(heard.recv().expect("the coordinator holds a sender itself"), shared) {}
+            self.listen(heard, shared);
         }
     }
 
-    /// Takes note of what was heard; true where that may have made something ready.
+    /// Whether nothing new is started any more.
+    fn is_over(&self, shared: &Shared) -> bool {
+        self.ending || shared.stop.asked().is_some()
+    }
+
+    /// Waits until something may have become ready, or it is time to look at what other runners do.
+    fn listen(&mut self, heard: &Receiver<Heard>, shared: &Shared) {
+        loop {
+            let next = match self.elsewhere.rest() {
+                None => heard.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(rest) => heard.recv_timeout(rest),
+            };
+            match next {
+                Ok(heard) => {
+                    if self.hear(heard, shared) {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => return,
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the coordinator holds a sender itself"),
+            }
+        }
+    }
+
+    /// Takes note of what was heard; true where that may have changed what there is to do.
     fn hear(&mut self, heard: Heard, shared: &Shared) -> bool {
         match heard {
             Heard::Event(event) => {
@@ -147,7 +215,7 @@ impl Coordinator<'_> {
             }
             Heard::Stop(kind) => {
                 self.observer.on(&Event::Stopping(kind));
-                false
+                true
             }
             Heard::Ended(cell, ended) => {
                 self.ended(cell, ended, shared.store, shared.session);
@@ -156,30 +224,61 @@ impl Coordinator<'_> {
         }
     }
 
-    fn waiting(&self) -> impl Iterator<Item = usize> {
-        (0..self.cells.len()).filter(|&cell| matches!(self.cells[cell], Status::Waiting))
-    }
-
-    /// The cell to start next: one whose inputs are finished and whose lane is free, on the device preferably one that
-    /// shares its model with the last.
-    fn next(&self, shared: &Shared) -> Option<usize> {
-        if self.ending || shared.stop.asked().is_some() {
-            return None;
+    /// Looks in the store for every cell whose inputs are finished: nothing may have to run for it. Cells stand after
+    /// those that they depend on, so one pass finds all.
+    fn find_ready(&mut self, shared: &Shared) {
+        if !std::mem::take(&mut self.changed) {
+            return;
         }
-        let shares = |cell: usize| self.upstream[cell].iter().filter(|up| self.last_on_device.contains(up)).count();
-        self.waiting().filter(|&cell| self.is_ready(cell)).max_by_key(|&cell| (shares(cell), std::cmp::Reverse(cell)))
+        for cell in 0..self.cells.len() {
+            let finished = |&up: &usize| matches!(self.cells[up], Status::Finished(..));
+            if matches!(self.cells[cell], Status::Waiting) && self.upstream[cell].iter().all(finished) {
+                let planned = &self.plan.cells[cell];
+                let digests = input_digests(planned, |up| self.entry(up)).expect("finished cells have their outputs");
+                let forced = planned.key().is_some_and(|key| self.forced.contains(&key));
+                self.find(cell, Box::new(Ready::new(planned, digests, forced)), shared.store);
+            }
+        }
     }
 
-    fn is_ready(&self, cell: usize) -> bool {
+    /// Finishes a ready cell with what the store holds of it, or leaves it ready.
+    fn find(&mut self, cell: usize, ready: Box<Ready>, store: &Store) {
+        match ready.find(&self.plan.cells[cell], store) {
+            Ok(Some((outcome, entry))) => self.finish(cell, outcome, entry),
+            Ok(None) => self.cells[cell] = Status::Ready(ready),
+            Err(error) => self.fail(cell, error.to_string()),
+        }
+    }
+
+    /// The cell to start next: one that is ready and whose lane is free, on the device preferably one that shares its
+    /// model with the last.
+    fn next(&self) -> Option<usize> {
+        let shares = |cell: usize| self.upstream[cell].iter().filter(|up| self.last_on_device.contains(up)).count();
+        let ready = (0..self.cells.len()).filter(|&cell| self.can_start(cell) && !self.elsewhere.has(cell));
+        ready.max_by_key(|&cell| (shares(cell), std::cmp::Reverse(cell)))
+    }
+
+    /// Whether a cell is ready, its lane is free, and nobody here computes the same: two are computed once.
+    fn can_start(&self, cell: usize) -> bool {
+        let Status::Ready(ready) = &self.cells[cell] else { return false };
         let lane = self.plan.cells[cell].kind.lane;
         let open = self.lanes.is_free(lane) || self.lanes.closed(lane).is_some();
-        let finished = |&up: &usize| matches!(self.cells[up], Status::Finished(..));
-        open && self.upstream[cell].iter().all(finished) && !self.is_being_computed(self.plan.cells[cell].key())
+        open && !self.running.values().any(|running| *running == ready.place())
     }
 
-    /// Whether another cell with this key is running: the two are computed once.
-    fn is_being_computed(&self, key: Option<assay_cache::Key>) -> bool {
-        self.running.iter().any(|&cell| self.plan.cells[cell].key() == key)
+    /// Looks again at a cell that another runner was computing: it may be done, or have been given up.
+    fn look_again<'s, 'e>(
+        &mut self,
+        cell: usize,
+        threads: &'s Scope<'s, 'e>,
+        shared: &'e Shared<'e>,
+        tell: &Sender<Heard>,
+    ) {
+        let Status::Ready(ready) = &self.cells[cell] else { return self.elsewhere.forget(cell) };
+        self.find(cell, ready.clone(), shared.store);
+        if self.can_start(cell) && !self.is_over(shared) {
+            self.start(cell, threads, shared, tell);
+        }
     }
 
     fn start<'s, 'e>(&mut self, cell: usize, threads: &'s Scope<'s, 'e>, shared: &'e Shared<'e>, tell: &Sender<Heard>) {
@@ -188,17 +287,15 @@ impl Coordinator<'_> {
             let cause = format!("the device is closed, because a stage panicked on it ({cause}); run again");
             return self.fail(cell, cause);
         }
-        let job = match self.job(cell, shared.store) {
-            Ok(Ok(job)) => job,
-            Ok(Err(entry)) => return self.finish(cell, Outcome::Cached, entry),
-            Err(error) => return self.fail(cell, error.to_string()),
-        };
+        let Some(ready) = self.claim(cell, shared.store) else { return };
+        let upstream = self.upstream[cell].iter().filter_map(|&up| Some((up, self.entry(up)?.clone()))).collect();
+        let job = Job { cell, ready, upstream };
         if lane == Lane::Device {
             self.last_on_device = self.upstream[cell].clone();
         }
         self.lanes.occupy(lane);
         self.cells[cell] = Status::Running;
-        self.running.push(cell);
+        self.running.insert(cell, job.ready.place());
         self.observer.on(&Event::Started { cell });
         let tell = tell.clone();
         threads.spawn(move || {
@@ -208,19 +305,38 @@ impl Coordinator<'_> {
         });
     }
 
-    /// The work on a ready cell; or its entry, where its twin or another process has finished it meanwhile. An entry
-    /// that was computed from other bytes is set aside.
-    fn job(&self, cell: usize, store: &Store) -> Result<Result<Job, Box<Entry>>, StoreError> {
-        let planned = &self.plan.cells[cell];
-        let keyed = planned.keyed.clone().expect("a cell that waits has a key");
-        let digests = input_digests(planned, |up| self.entry(up)).expect("a ready cell's inputs are finished");
-        match store.entry(keyed.key)? {
-            Some(entry) if entry.inputs == digests => return Ok(Err(Box::new(entry))),
-            Some(_) => store.set_aside(keyed.key)?,
-            None => {}
+    /// A ready cell that is now this run's to compute. None where another runner computes it, or has done so since
+    /// the store was last asked: whoever gives a lease back has committed before.
+    fn claim(&mut self, cell: usize, store: &Store) -> Option<Ready> {
+        let Status::Ready(ready) = &self.cells[cell] else { return None };
+        let ready = ready.clone();
+        let watched = self.elsewhere.watched(cell);
+        match self.leases.as_ref().map(|leases| leases.claim(ready.place(), watched)) {
+            Some(Ok(Claim::Theirs(watch))) => {
+                if let Some(holder) = self.elsewhere.note(cell, watch) {
+                    self.observer.on(&Event::Waiting { cell, holder });
+                }
+                return None;
+            }
+            Some(Err(error)) => {
+                self.leases = None;
+                self.observer.on(&Event::Unleased { cause: error.to_string() });
+            }
+            Some(Ok(Claim::Ours)) | None => {}
         }
-        let upstream = self.upstream[cell].iter().filter_map(|&up| Some((up, self.entry(up)?.clone()))).collect();
-        Ok(Ok(Job { cell, keyed, digests, upstream }))
+        self.elsewhere.forget(cell);
+        self.find(cell, ready.clone(), store);
+        if matches!(self.cells[cell], Status::Ready(_)) {
+            return Some(*ready);
+        }
+        self.release(ready.place());
+        None
+    }
+
+    fn release(&self, place: InputsKey) {
+        if let Some(leases) = &self.leases {
+            leases.release(place);
+        }
     }
 
     fn entry(&self, cell: usize) -> Option<&Entry> {
@@ -229,20 +345,33 @@ impl Coordinator<'_> {
 
     fn ended(&mut self, cell: usize, ended: Ended, store: &Store, session: &dyn Session) {
         let lane = self.plan.cells[cell].kind.lane;
-        self.running.retain(|&running| running != cell);
+        let place = self.running.remove(&cell).expect("only what runs can end");
+        self.release(place);
         match &ended {
             Ended::Panicked(cause) => self.lanes.release_broken(lane, cause),
             _ => self.lanes.release(lane),
         }
         self.settle(cell, ended, store);
+        self.reconsider(place);
         if lane == Lane::Device {
             session.keep_only(&self.needed());
         }
     }
 
+    /// Lets what waited for this computation be looked up again: its result may be there now.
+    fn reconsider(&mut self, place: InputsKey) {
+        for status in &mut self.cells {
+            if matches!(status, Status::Ready(ready) if ready.place() == place) {
+                *status = Status::Waiting;
+            }
+        }
+        self.changed = true;
+    }
+
     /// The digests of everything that an unfinished cell may still ask for.
     fn needed(&self) -> BTreeSet<Digest> {
-        let unfinished = |cell: &usize| matches!(self.cells[*cell], Status::Waiting | Status::Running);
+        let unfinished =
+            |cell: &usize| matches!(self.cells[*cell], Status::Waiting | Status::Ready(_) | Status::Running);
         let entries = (0..self.cells.len()).filter(unfinished).flat_map(|cell| &self.upstream[cell]);
         let outputs = entries.filter_map(|&up| self.entry(up)).flat_map(|entry| entry.outputs.values());
         outputs.map(|output| output.digest).collect()
@@ -250,7 +379,10 @@ impl Coordinator<'_> {
 
     fn settle(&mut self, cell: usize, ended: Ended, store: &Store) {
         match ended {
-            Ended::Done(entry) => self.finish(cell, Outcome::Ran { seconds: entry.made.seconds }, entry),
+            Ended::Done(outcome, entry) => {
+                self.forced.remove(&entry.key);
+                self.finish(cell, outcome, entry);
+            }
             Ended::Stopped => self.end(cell, Outcome::Stopped),
             Ended::Failed(cause) | Ended::Panicked(cause) => self.fail(cell, cause),
             Ended::Lost { upstream, cause } => self.lose(cell, upstream, cause, store),
@@ -261,6 +393,9 @@ impl Coordinator<'_> {
         let event = Event::Ended { cell, outcome: outcome.clone(), entry: Some(entry.clone()) };
         self.cells[cell] = Status::Finished(outcome, entry);
         self.observer.on(&event);
+        self.changed = true;
+        self.elsewhere.forget(cell);
+        self.elsewhere.news();
     }
 
     fn end(&mut self, cell: usize, outcome: Outcome) {
@@ -272,11 +407,14 @@ impl Coordinator<'_> {
         self.end(cell, Outcome::Failed { cause });
         self.ending |= !self.options.keep_going;
         let because = format!("`{}` failed", self.plan.cells[cell].id);
-        let mut above = self.downstream[cell].clone();
-        while let Some(next) = above.pop() {
-            if matches!(self.cells[next], Status::Waiting) {
+        let mut below = BTreeSet::from([cell]);
+        // Cells stand after those that they depend on, so this goes through all below, in the order of the plan.
+        while let Some(next) = below.pop_first() {
+            if next == cell || matches!(self.cells[next], Status::Waiting) {
+                below.extend(&self.downstream[next]);
+            }
+            if next != cell && matches!(self.cells[next], Status::Waiting) {
                 self.end(next, Outcome::Skipped { because: because.clone() });
-                above.extend(&self.downstream[next]);
             }
         }
     }
@@ -300,6 +438,11 @@ impl Coordinator<'_> {
         self.observer.on(&Event::Lost { cell: upstream, cause });
         self.cells[upstream] = Status::Waiting;
         self.cells[cell] = Status::Waiting;
+        for &below in &self.downstream[upstream] {
+            if matches!(self.cells[below], Status::Ready(_)) {
+                self.cells[below] = Status::Waiting;
+            }
+        }
     }
 
     fn record(self, stop: &Stop) -> Record {
@@ -309,8 +452,8 @@ impl Coordinator<'_> {
             let (outcome, entry) = match status {
                 Status::Finished(outcome, entry) => (outcome, Some(*entry)),
                 Status::Ended(outcome) => (outcome, None),
-                Status::Waiting | Status::Running if stopped.is_some() => (Outcome::Stopped, None),
-                Status::Waiting | Status::Running => {
+                Status::Waiting | Status::Ready(_) | Status::Running if stopped.is_some() => (Outcome::Stopped, None),
+                Status::Waiting | Status::Ready(_) | Status::Running => {
                     (Outcome::Skipped { because: "the run ended before its turn".to_owned() }, None)
                 }
             };

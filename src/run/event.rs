@@ -9,12 +9,19 @@ pub enum Event {
     Started {
         cell: usize,
     },
-    /// `done` of `of` things are finished.
+    /// Another runner is computing it: `holder` says which.
+    Waiting {
+        cell: usize,
+        holder: String,
+    },
+    /// `done` of `of` things are finished. Where some of them were taken from an earlier run since the last report, they
+    /// are `resumed`.
     Progress {
         cell: usize,
         done: u64,
         of: u64,
         what: String,
+        resumed: bool,
     },
     Warning {
         cell: usize,
@@ -37,6 +44,10 @@ pub enum Event {
         entry: Option<Box<Entry>>,
     },
     Stopping(StopKind),
+    /// No leases can be written: stages that another runner computes at the same time are computed twice.
+    Unleased {
+        cause: String,
+    },
 }
 
 /// What reaches the coordinator through its channel.

@@ -3,17 +3,17 @@
 use std::{
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, mpsc::Sender},
     thread,
     time::{Duration, Instant, SystemTime},
 };
 
-use assay_cache::{Artifact, Committed, Digest, Entry, InputDigests, Made, Store, StoreError};
+use assay_cache::{Artifact, Committed, Digest, Entry, Made, Recommitted, Store, StoreError};
 use assay_stages::{Failure, Inputs, Lane, Loaded, Outputs, Session};
 
-use super::{Event, Stop, context::Context, event::Heard};
-use crate::plan::{Cell, Keyed, Plan, Sources};
+use super::{Event, Outcome, Stop, context::Context, event::Heard, found::Ready};
+use crate::plan::{Cell, Plan};
 
 /// What every thread of a run shares.
 pub struct Shared<'a> {
@@ -28,15 +28,14 @@ pub struct Shared<'a> {
 /// A cell whose inputs are finished.
 pub struct Job {
     pub cell: usize,
-    pub keyed: Keyed,
-    pub digests: InputDigests,
+    pub ready: Ready,
     /// The entries of the cells upstream.
     pub upstream: BTreeMap<usize, Entry>,
 }
 
 /// How the work on a cell ended.
 pub enum Ended {
-    Done(Box<Entry>),
+    Done(Outcome, Box<Entry>),
     Stopped,
     Failed(String),
     /// The stage panicked: its device can no longer be trusted.
@@ -55,10 +54,13 @@ pub fn work(shared: &Shared, job: &Job, events: &Sender<Heard>) -> Ended {
         Ok(inputs) => inputs,
         Err(ended) => return ended,
     };
+    if let Err(error) = begin(shared, job) {
+        return Ended::Failed(error.to_string());
+    }
     let mut attempt = 0;
     loop {
         let failure = match attempt_once(shared, job, &inputs, events, started) {
-            Ok(entry) => return Ended::Done(Box::new(entry)),
+            Ok((outcome, entry)) => return Ended::Done(outcome, Box::new(entry)),
             Err(Broken::Panicked(cause)) => return Ended::Panicked(cause),
             Err(Broken::Failed(failure)) => failure,
         };
@@ -77,6 +79,11 @@ pub fn work(shared: &Shared, job: &Job, events: &Sender<Heard>) -> Ended {
 
 /// Pause before a second attempt; the third waits twice as long, and so on.
 const PAUSE: Duration = Duration::from_millis(500);
+
+/// A forced cell takes nothing from an earlier run, not even from a forced one that was killed.
+fn begin(shared: &Shared, job: &Job) -> Result<(), StoreError> {
+    if job.ready.forced { shared.store.drop_units(job.ready.place()) } else { Ok(()) }
+}
 
 enum Broken {
     Failed(Failure),
@@ -101,13 +108,13 @@ fn attempt_once(
     inputs: &Inputs,
     events: &Sender<Heard>,
     started: Instant,
-) -> Result<Entry, Broken> {
+) -> Result<(Outcome, Entry), Broken> {
     let cell = &shared.plan.cells[job.cell];
-    let inputs_key = job.keyed.recipe.inputs_key(&job.digests);
+    let ready = &job.ready;
     let context = Context {
         cell: job.cell,
-        units: shared.store.units(inputs_key)?,
-        files: &job.keyed.recipe.files,
+        units: shared.store.units(ready.place())?,
+        files: &ready.keyed.recipe.files,
         places: &shared.places,
         session: shared.session,
         stop: shared.stop,
@@ -124,17 +131,51 @@ fn attempt_once(
         made.notes.insert("warnings".to_owned(), told.warnings.into());
     }
     let entry = Entry {
-        key: job.keyed.key,
-        inputs_key,
-        recipe: job.keyed.recipe.clone(),
-        inputs: job.digests.clone(),
+        key: ready.keyed.key,
+        inputs_key: ready.inputs_key,
+        recipe: ready.keyed.recipe.clone(),
+        inputs: ready.digests.clone(),
         outputs: BTreeMap::new(),
         made,
-        provenance: provenance(cell),
+        provenance: cell.provenance(),
     };
-    let (Committed::New(entry) | Committed::Adopted(entry)) = shared.store.commit(entry, &outputs.artifacts)?;
-    shared.store.drop_units(inputs_key)?;
-    Ok(entry)
+    let committed = commit(shared, job, entry, &outputs.artifacts, events)?;
+    shared.store.drop_units(ready.place())?;
+    Ok(committed)
+}
+
+/// Commits what was computed. A forced cell is held against the entry that was there, and a difference is told.
+fn commit(
+    shared: &Shared,
+    job: &Job,
+    entry: Entry,
+    outputs: &BTreeMap<String, Artifact>,
+    events: &Sender<Heard>,
+) -> Result<(Outcome, Entry), StoreError> {
+    let seconds = entry.made.seconds;
+    if !job.ready.forced {
+        let (Committed::New(entry) | Committed::Adopted(entry)) = shared.store.commit(entry, outputs)?;
+        return Ok((Outcome::Ran { seconds }, entry));
+    }
+    Ok(match shared.store.recommit(entry, outputs)? {
+        Recommitted::New(entry) => (Outcome::Ran { seconds }, entry),
+        Recommitted::Reproduced(entry) => (Outcome::Reproduced { seconds }, entry),
+        Recommitted::Replaced { entry, ports, aside } => {
+            let message = difference(&ports, &aside);
+            let _ = events.send(Heard::Event(Event::Warning { cell: job.cell, message }));
+            (Outcome::Ran { seconds }, entry)
+        }
+    })
+}
+
+fn difference(ports: &[String], aside: &Path) -> String {
+    let names: Vec<_> = ports.iter().map(|port| format!("`{port}`")).collect();
+    let told = match names.as_slice() {
+        [] => "it was computed from other inputs than its old entry, and made the same".to_owned(),
+        [one] => format!("not reproduced: {one} differs from its old entry"),
+        all => format!("not reproduced: {} differ from its old entry", all.join(", ")),
+    };
+    format!("{told}, which is now {}", aside.display())
 }
 
 fn load(shared: &Shared, job: &Job) -> Result<Inputs, Ended> {
@@ -201,13 +242,6 @@ fn machine() -> String {
     #[cfg(not(target_arch = "x86_64"))]
     let vectors = "";
     format!("{}-{}{vectors}", std::env::consts::ARCH, std::env::consts::OS)
-}
-
-fn provenance(cell: &Cell) -> serde_json::Value {
-    match &cell.sources {
-        Sources::Here { resolved, .. } => resolved.provenance.clone(),
-        Sources::NotFetched(_) => serde_json::Value::Null,
-    }
 }
 
 /// The message of a panic.

@@ -1,0 +1,66 @@
+//! The last lines of a run: what was decided, what was expected, what was done, and where the results are.
+
+use crate::{
+    plan::Plan,
+    report::Results,
+    run::{Finding, Held, Record, Verdict},
+};
+
+/// What a run has to tell at its end.
+pub struct Told {
+    pub verdicts: Vec<Verdict>,
+    pub findings: Vec<Finding>,
+}
+
+/// The order in which outcomes are counted.
+const COUNTED: [&str; 7] = ["ran", "reproduced", "same", "cached", "failed", "skipped", "stopped"];
+
+pub fn conclude(plan: &Plan, record: &Record, told: &Told, results: &Results) {
+    told.verdicts.iter().for_each(|verdict| eprintln!("{}", judgement(verdict)));
+    told.findings.iter().for_each(|finding| eprintln!("{}", sentence(finding)));
+    let (study, folder) = (&plan.manifest.study.name.value, results.folder().display());
+    let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
+    let counts = counted(count);
+    if record.nothing_to_do() {
+        eprintln!("{study}: nothing to do, all {} stages are cached; results in {folder}", count("cached"));
+    } else if record.stopped.is_some() {
+        eprintln!("{study}: stopped ({counts}); the same command goes on from here");
+    } else {
+        eprintln!("{study}: {counts}; results in {folder}");
+    }
+}
+
+/// `3 ran, 2 cached`
+pub fn counted(count: impl Fn(&str) -> usize) -> String {
+    let counts = COUNTED.iter().map(|name| (count(name), name)).filter(|(count, _)| *count > 0);
+    counts.map(|(count, name)| format!("{count} {name}")).collect::<Vec<_>>().join(", ")
+}
+
+/// A verdict, and the question it answers, for people.
+fn judgement(verdict: &Verdict) -> String {
+    let text = verdict.verdict.as_str().map_or_else(|| verdict.verdict.to_string(), str::to_owned);
+    match &verdict.title {
+        Some(title) => format!("{}: {text} ({title})", verdict.cell),
+        None => format!("{}: {text}", verdict.cell),
+    }
+}
+
+/// What an expectation says, for people.
+fn sentence(finding: &Finding) -> String {
+    let labels = finding.cell.split_once('[').map(|(_, labels)| labels.trim_end_matches(']').to_owned());
+    let picks =
+        finding.picks.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or(&value.to_string())));
+    let details: Vec<_> = labels.into_iter().chain(picks).collect();
+    let that = match details.as_slice() {
+        [] => finding.that.clone(),
+        _ => format!("{} [{}]", finding.that, details.join(",")),
+    };
+    match &finding.held {
+        Held::Pass { .. } => format!("expect {that}: pass"),
+        Held::Fail { found, because } => {
+            format!("expect {that}: FAIL: found {found}, expected {}: {because}", finding.expected)
+        }
+        Held::NotApplicable { because } => format!("expect {that}: not applicable to these weights ({because})"),
+        Held::NotRun => format!("expect {that}: its stage is not finished"),
+    }
+}
