@@ -14,7 +14,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{Committed, Data, Digest, InputsKey, Made, Output, Recipe, Table, Tensor, Values};
+use crate::{Committed, Data, Digest, InputsKey, Made, Output, Recipe, Recommitted, Slot, Table, Tensor, Values};
 
 fn store() -> (TempDir, Store) {
     let home = tempfile::tempdir().unwrap();
@@ -282,6 +282,46 @@ fn the_same_computation_is_found_by_its_inputs() {
     // A torn pointer is none.
     fs::write(store.pointer_path(first.inputs_key), "{\"key\":").unwrap();
     assert_eq!(store.same(first.inputs_key).unwrap(), None);
+}
+
+#[test]
+fn an_entry_of_other_inputs_gives_way() {
+    let (_home, store) = store();
+    let reading = |bytes: &str| {
+        let digest = Slot::One(Digest::of(bytes.as_bytes()));
+        Entry { inputs: BTreeMap::from([("port".to_owned(), digest)]), ..entry(1, bytes) }
+    };
+    let first = new(store.commit(reading("a"), &outputs(1)).unwrap());
+    let second = new(store.commit(reading("b"), &outputs(1)).unwrap());
+    assert_eq!(store.entry(first.key).unwrap(), Some(second));
+    assert!(store.entry_path(first.key).with_extension("superseded-1").exists());
+}
+
+#[test]
+fn what_is_computed_again_is_held_against_what_was_there() {
+    let (_home, store) = store();
+    let forced = |n, at| {
+        let made = Made { at, ..Made::default() };
+        store.recommit(Entry { made, ..entry(1, "a") }, &outputs(n)).unwrap()
+    };
+    let Recommitted::New(first) = forced(1, 1) else { panic!("nothing was there") };
+    let Recommitted::Reproduced(again) = forced(1, 2) else { panic!("it is the same") };
+    assert_eq!((again.made.at, store.entry(first.key).unwrap().as_ref()), (1, Some(&first)));
+    let Recommitted::Replaced { entry: third, ports, aside } = forced(2, 3) else { panic!("it differs") };
+    assert_eq!(ports, ["record", "table", "tensor"], "what is long and the figure are the same");
+    assert_eq!(aside, store.entry_path(first.key).with_extension("superseded-1"));
+    assert_eq!(parsed::<Entry>(&fs::read(aside).unwrap()).unwrap(), first);
+    assert_eq!(store.entry(first.key).unwrap().as_ref(), Some(&third));
+    assert_eq!(store.same(first.inputs_key).unwrap(), Some(third));
+}
+
+#[test]
+fn what_is_reproduced_heals_a_blob_that_is_gone() {
+    let (_home, store) = store();
+    let first = new(store.commit(entry(1, "a"), &outputs(1)).unwrap());
+    fs::remove_file(blob(&store, &first.outputs["tensor"])).unwrap();
+    assert!(matches!(store.recommit(entry(1, "a"), &outputs(1)).unwrap(), Recommitted::Reproduced(_)));
+    assert_eq!(store.read(&first.outputs["tensor"]).unwrap(), tensor(1));
 }
 
 #[test]

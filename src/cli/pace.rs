@@ -160,8 +160,8 @@ mod tests {
         // 2 a second; the remaining 440 take 220 s.
         assert_eq!(pace.text(at(80.0)), "160/600 tokens, 2.0 a second, 4 min left");
         assert!(pace.text(at(119.0)).contains("2.0 a second"), "the next report is due after 40 s");
-        // 160 in 160 s: 80 until the last report, and 80 more than usual since.
-        assert!(pace.text(at(200.0)).contains("1.0 a second"), "{}", pace.text(at(200.0)));
+        // In the window are the last two reports: 80 in 40 s, and 80 s more than usual since.
+        assert!(pace.text(at(200.0)).contains("40.0 a minute"), "{}", pace.text(at(200.0)));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::sandbox::{Run, Sandbox, in_state};
 const ENDINGS: [(Signal, Option<i32>); 3] = [(Signal::KILL, None), (Signal::TERM, Some(75)), (Signal::INT, Some(130))];
 
 /// The longest that any of these runs may take before a test gives up on it.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 #[test]
 fn phiid_goes_on_where_it_was_stopped() {
@@ -35,7 +35,7 @@ fn ablate_goes_on_where_it_was_stopped() {
 }
 
 /// A study of many heads: enough pairs that the stage saves many units.
-fn phiid() -> Sandbox {
+pub fn phiid() -> Sandbox {
     let sandbox = Sandbox::with(
         r#"
 [study]
@@ -140,7 +140,7 @@ fn end_in_the_middle(sandbox: &Sandbox, store: &str, stage: &str, signal: Signal
 }
 
 /// The name of the folder of a stage's units: in the entry that the uninterrupted run has left.
-fn inputs_key(sandbox: &Sandbox, stage: &str) -> String {
+pub fn inputs_key(sandbox: &Sandbox, stage: &str) -> String {
     let plan = sandbox.assay(&["plan", "study.toml", "--json", "--store", "whole"]).json();
     let stages = plan["stages"].as_array().unwrap();
     let key =
@@ -148,7 +148,7 @@ fn inputs_key(sandbox: &Sandbox, stage: &str) -> String {
     entry(&sandbox.path("whole"), &key)["inputs_key"].as_str().unwrap().to_owned()
 }
 
-fn wait(mut child: Child) -> Run {
+pub fn wait(mut child: Child) -> Run {
     let begun = Instant::now();
     while child.try_wait().unwrap().is_none() {
         if begun.elapsed() > PATIENCE {
@@ -161,7 +161,7 @@ fn wait(mut child: Child) -> Run {
 }
 
 /// The digests of all outputs of a finished run, by stage.
-fn digests(document: &Value, store: &Path) -> Vec<(String, Value)> {
+pub fn digests(document: &Value, store: &Path) -> Vec<(String, Value)> {
     let mut digests = Vec::new();
     for stage in document["stages"].as_array().unwrap() {
         let entry = entry(store, stage["key"].as_str().unwrap());
@@ -174,25 +174,25 @@ fn digests(document: &Value, store: &Path) -> Vec<(String, Value)> {
     digests
 }
 
-fn entry(store: &Path, key: &str) -> Value {
+pub fn entry(store: &Path, key: &str) -> Value {
     let path = store.join("entries").join(&key[..2]).join(format!("{key}.json"));
     serde_json::from_str(&fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display())))
         .unwrap()
 }
 
 /// How many files of units a store holds.
-fn units(store: &Path) -> usize {
+pub fn units(store: &Path) -> usize {
     let folders = fs::read_dir(store.join("units")).into_iter().flatten().flatten();
     folders.map(|folder| fs::read_dir(folder.path()).map_or(0, Iterator::count)).sum()
 }
 
-fn has_files(folder: &Path) -> bool {
+pub fn has_files(folder: &Path) -> bool {
     fs::read_dir(folder)
         .is_ok_and(|files| files.flatten().any(|file| !file.file_name().to_string_lossy().starts_with('.')))
 }
 
 /// A `.npy` file of f64 from a small generator: series with some memory, so that no head is constant.
-fn noise(prompts: usize, nodes: usize, steps: usize) -> Vec<u8> {
+pub fn noise(prompts: usize, nodes: usize, steps: usize) -> Vec<u8> {
     let shape = format!("({prompts}, {nodes}, {steps})");
     let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
     let padding = 64 - (10 + header.len() + 1) % 64;

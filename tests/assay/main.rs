@@ -1,9 +1,14 @@
 //! End-to-end tests: the real binary on real manifests. One binary, so that the tensor framework is linked once.
 
+mod cutoff;
+mod force;
 mod interruption;
 mod layering;
 mod lifecycle;
 mod mistakes;
+mod progress;
 mod quickstart;
 mod readme;
+mod runners;
 mod sandbox;
+mod selection;
