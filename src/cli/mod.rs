@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod cells;
 mod completions;
 mod exit;
 mod export;
@@ -7,12 +8,14 @@ mod fetch;
 mod kinds;
 mod plan;
 mod progress;
+mod reasons;
 mod recorder;
 mod run;
 mod show;
 mod study;
+mod values;
 
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
 
 use assay_stages::Kind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -85,6 +88,11 @@ fn parse(mut arguments: Vec<OsString>) -> Result<Arguments, clap::Error> {
         arguments.insert(1, "run".into());
     }
     Arguments::from_arg_matches(&Arguments::command().try_get_matches_from(arguments)?)
+}
+
+/// Prints a page; a reader that has seen enough closes the pipe.
+fn print(page: &str) {
+    let _ = std::io::stdout().write_all(page.as_bytes());
 }
 
 /// Logs go to stderr; `ASSAY_LOG` sets what is logged (`debug`, `assay_stages=trace`).

@@ -2,7 +2,6 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, thread};
 
-use assay_cache::Store;
 use assay_stages::{Kind, open_session};
 use clap::Args;
 use serde_json::{Value, json};
@@ -14,7 +13,7 @@ use super::{
     study::{StudyArguments, check_stages},
 };
 use crate::{
-    plan::Plan,
+    plan::{Plan, remember},
     report::Results,
     run::{self, Finding, Held, Options, Outcome, Record, Stop, StopKind},
 };
@@ -73,7 +72,7 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     let mut recorder = Recorder::new(&plan, &store, &mut results, &mut progress);
     let record = run::run(&plan, &store, &*session, &stop, &options(arguments, &plan), &mut recorder)?;
     let broken = recorder.broken.take();
-    remember(arguments, &plan, &store)?;
+    remember(&plan, &record.entries, &store, &arguments.study.results_name(&plan))?;
     let told = Told {
         verdicts: run::verdicts(&plan, &record.entries, &store),
         findings: run::findings(&plan, &record.entries, &store),
@@ -112,12 +111,6 @@ fn options(arguments: &Arguments, plan: &Plan) -> Options {
         retries: arguments.retries,
         wanted: plan.wanted(&arguments.stages),
     }
-}
-
-/// Notes which key each cell has: what the next run is compared with.
-fn remember(arguments: &Arguments, plan: &Plan, store: &Store) -> Result<(), Exit> {
-    let keys = plan.cells.iter().filter_map(|cell| Some((cell.id.clone(), cell.key()?))).collect();
-    Ok(store.remember_study(&arguments.study.results_name(plan), &keys)?)
 }
 
 fn exit(record: &Record, findings: &[Finding]) -> Exit {

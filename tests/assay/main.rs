@@ -7,3 +7,4 @@ mod mistakes;
 mod quickstart;
 mod readme;
 mod sandbox;
+mod why;
