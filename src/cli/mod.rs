@@ -12,6 +12,7 @@ mod reasons;
 mod recorder;
 mod run;
 mod show;
+mod status;
 mod study;
 mod values;
 
@@ -38,6 +39,7 @@ Examples:
   assay manifests/quickstart.toml              run a study (short for `assay run`)
   assay plan manifests/quickstart.toml         what would run, what is cached
   assay run manifests/quickstart.toml --set new-tokens=16
+  assay status manifests/quickstart.toml       how far it is
   assay show manifests/quickstart.toml rank    print a result
   assay stages generate                        what a kind takes and gives
 
@@ -48,6 +50,7 @@ Exit codes: 0 done; 1 a stage failed; 2 the manifest or the usage is wrong;
 enum Command {
     Run(run::Arguments),
     Plan(plan::Arguments),
+    Status(status::Arguments),
     Show(show::Arguments),
     Export(export::Arguments),
     Fetch(fetch::Arguments),
@@ -69,6 +72,7 @@ pub fn main(catalogue: &'static [Kind]) -> ExitCode {
     let done = match arguments.command {
         Command::Run(arguments) => run::run(&arguments, catalogue),
         Command::Plan(arguments) => plan::plan(&arguments, catalogue),
+        Command::Status(arguments) => status::status(&arguments, catalogue),
         Command::Show(arguments) => show::show(&arguments, catalogue),
         Command::Export(arguments) => export::export(&arguments, catalogue),
         Command::Fetch(arguments) => fetch::fetch(&arguments, catalogue),

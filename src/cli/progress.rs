@@ -222,7 +222,7 @@ fn left(elapsed: Duration, done: u64, to_do: u64) -> String {
 }
 
 /// A span of time in the unit that suits it.
-fn span(seconds: f64) -> String {
+pub fn span(seconds: f64) -> String {
     match seconds {
         s if s < 1.0 => format!("{:.0} ms", s * 1e3),
         s if s < 100.0 => format!("{s:.1} s"),
