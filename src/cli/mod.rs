@@ -2,6 +2,7 @@
 
 mod cells;
 mod completions;
+mod diff;
 mod exit;
 mod export;
 mod fetch;
@@ -41,6 +42,7 @@ Examples:
   assay run manifests/quickstart.toml --set new-tokens=16
   assay status manifests/quickstart.toml       how far it is
   assay show manifests/quickstart.toml rank    print a result
+  assay diff manifests/quickstart.toml --set new-tokens=16
   assay stages generate                        what a kind takes and gives
 
 Exit codes: 0 done; 1 a stage failed; 2 the manifest or the usage is wrong;
@@ -52,6 +54,7 @@ enum Command {
     Plan(plan::Arguments),
     Status(status::Arguments),
     Show(show::Arguments),
+    Diff(diff::Arguments),
     Export(export::Arguments),
     Fetch(fetch::Arguments),
     Stages(kinds::Arguments),
@@ -74,6 +77,7 @@ pub fn main(catalogue: &'static [Kind]) -> ExitCode {
         Command::Plan(arguments) => plan::plan(&arguments, catalogue),
         Command::Status(arguments) => status::status(&arguments, catalogue),
         Command::Show(arguments) => show::show(&arguments, catalogue),
+        Command::Diff(arguments) => diff::diff(&arguments, catalogue),
         Command::Export(arguments) => export::export(&arguments, catalogue),
         Command::Fetch(arguments) => fetch::fetch(&arguments, catalogue),
         Command::Stages(arguments) => kinds::stages(&arguments, catalogue),

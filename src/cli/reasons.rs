@@ -73,7 +73,7 @@ fn digest(digest: Option<Digest>) -> String {
     digest.map_or("none".to_owned(), |digest| digest.to_string()[..12].to_owned())
 }
 
-fn setting(setting: &Setting) -> String {
+pub fn setting(setting: &Setting) -> String {
     match (&setting.value, setting.default) {
         (Value::Null, true) => "(default)".to_owned(),
         (default, true) => format!("{} (default)", value(default)),

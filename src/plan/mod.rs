@@ -28,9 +28,9 @@ use serde_json::Value;
 pub use digests::Digests;
 pub use expectations::picks;
 pub use memory::{Memory, remember};
-pub use params::differences;
+pub use params::{Setting, differences};
 pub use state::{State, input_digests, states};
-pub use why::{Explanation, Fate, Setting, Why, explain};
+pub use why::{Explanation, Fate, Why, explain, parts};
 
 use crate::manifest::{self, Manifest, Problem, Problems, Span, Spanned};
 

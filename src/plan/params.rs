@@ -1,9 +1,10 @@
 //! Two sets of parameters, field by field. Parameters at their defaults are in neither, so a field that one of them
 //! lacks had its default there.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::manifest::FieldPath;
+use crate::manifest::{FieldPath, LeftOut, Shape};
 
 /// A field in which two sets of parameters differ.
 #[derive(Clone, PartialEq, Debug)]
@@ -11,6 +12,28 @@ pub struct Difference {
     pub path: FieldPath,
     pub was: Option<Value>,
     pub now: Option<Value>,
+}
+
+/// The value of a parameter.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Setting {
+    /// Null where the manifest left it out and the schema of the kind does not tell what stands in for it.
+    pub value: Value,
+    /// Whether this is what the field is when it is left out.
+    pub default: bool,
+}
+
+impl Setting {
+    /// A value, or what stands in for it in `params`, which lack it.
+    pub fn of(value: Option<Value>, shape: &Shape, params: &Value, path: &FieldPath) -> Self {
+        match value {
+            Some(value) => Self { value, default: false },
+            None => match shape.left_out(params, path) {
+                Some(LeftOut::Default(value)) => Self { value, default: true },
+                Some(LeftOut::StudySeed) | None => Self { value: Value::Null, default: true },
+            },
+        }
+    }
 }
 
 /// The innermost fields that differ. Lists of numbers and words are compared whole, lists of tables item by item.

@@ -192,7 +192,7 @@ fn has_files(folder: &Path) -> bool {
 }
 
 /// A `.npy` file of f64 from a small generator: series with some memory, so that no head is constant.
-fn noise(prompts: usize, nodes: usize, steps: usize) -> Vec<u8> {
+pub fn noise(prompts: usize, nodes: usize, steps: usize) -> Vec<u8> {
     let shape = format!("({prompts}, {nodes}, {steps})");
     let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}");
     let padding = 64 - (10 + header.len() + 1) % 64;

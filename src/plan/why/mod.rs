@@ -11,10 +11,10 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use assay_cache::{Aside, Digest, Store, StoreError};
 use serde::Serialize;
-use serde_json::Value;
 
 use self::recipes::Comparison;
-use super::{Cell, Memory, Plan, Sources, State, input_digests};
+pub use self::recipes::parts;
+use super::{Cell, Memory, Plan, Setting, Sources, State, input_digests};
 use crate::manifest::{FieldPath, Shape, Written};
 
 /// One reason. In `plan --json` the field `cause` names the variant, in kebab-case.
@@ -63,15 +63,6 @@ pub enum Why {
 pub enum Fate {
     Damaged,
     Superseded,
-}
-
-/// The value of a parameter.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Setting {
-    /// Null where the manifest left it out and the schema of the kind does not tell what stands in for it.
-    pub value: Value,
-    /// Whether this is what the field is when it is left out.
-    pub default: bool,
 }
 
 /// The states of all cells as a run would find them, and all reasons of each.

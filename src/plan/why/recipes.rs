@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use assay_cache::{Labels, Recipe, Slot, Upstream};
 use serde_json::Value;
 
-use super::{Setting, Why, path_of};
+use super::{Why, path_of};
 use crate::{
     manifest::{Axis, AxisValue, FieldPath, LeftOut, Shape, StageDecl, Written},
-    plan::{self, Cell, Memory, Plan, State, differences},
+    plan::{self, Cell, Memory, Plan, Setting, State, differences},
 };
 
 /// A cell whose key is another than last time.
@@ -60,24 +60,13 @@ impl Comparison<'_> {
         let differences = differences(was, now).into_iter();
         differences
             .map(|difference| {
-                let before = self.setting(difference.was, was, &difference.path);
-                let after = self.setting(difference.now.clone(), now, &difference.path);
+                let before = Setting::of(difference.was, self.shape, was, &difference.path);
+                let after = Setting::of(difference.now.clone(), self.shape, now, &difference.path);
                 let by_study = difference.now.is_some() && self.is_study_seed(&difference.path, now);
                 let at = if by_study { self.plan.manifest.written_seed() } else { self.written(&difference.path) };
                 Why::Param { field: difference.path, was: before, now: after, at }
             })
             .collect()
-    }
-
-    /// A value, or what stands in for it in these parameters.
-    fn setting(&self, value: Option<Value>, params: &Value, path: &FieldPath) -> Setting {
-        match value {
-            Some(value) => Setting { value, default: false },
-            None => match self.shape.left_out(params, path) {
-                Some(LeftOut::Default(value)) => Setting { value, default: true },
-                Some(LeftOut::StudySeed) | None => Setting { value: Value::Null, default: true },
-            },
-        }
     }
 
     /// Whether a field is a seed that the stage leaves to the study.
@@ -213,7 +202,7 @@ impl Follows {
 }
 
 /// `generate=1,lm=3`, by part.
-fn parts(version: &str) -> BTreeMap<String, u32> {
+pub fn parts(version: &str) -> BTreeMap<String, u32> {
     let part = |part: &str| {
         let (name, number) = part.split_once('=')?;
         Some((name.to_owned(), number.parse().ok()?))
