@@ -63,3 +63,42 @@ impl Shape {
         if rest.is_empty() { Some(field) } else { self.field(&field.of, inner, rest) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use schemars::json_schema;
+    use serde_json::json;
+
+    use super::*;
+
+    fn shape() -> Shape {
+        Shape::of(&json_schema!({
+            "type": "object",
+            "properties": {
+                "tau": { "type": "integer", "default": 1 },
+                "name": { "type": "string" },
+                "edits": { "type": "array", "items": { "oneOf": [
+                    { "type": "object", "properties": { "op": { "const": "zero" } }, "required": ["op"] },
+                    { "type": "object", "required": ["op", "seed"], "properties": {
+                        "op": { "const": "noise" },
+                        "std": { "type": "number", "default": 0.1 },
+                        "seed": { "type": "integer", "format": "seed" },
+                    } },
+                ] } },
+            },
+        }))
+    }
+
+    #[test]
+    fn the_schema_says_what_stands_in_for_a_field() {
+        let params = json!({"edits": [{"op": "zero"}, {"op": "noise", "seed": 3}]});
+        let left_out = |path: &Path| shape().left_out(&params, path);
+        let root = Path::default();
+        let edit = |at: usize, key: &str| root.key("edits").at(at).key(key);
+        assert_eq!(left_out(&root.key("tau")), Some(LeftOut::Default(json!(1))));
+        assert_eq!(left_out(&edit(1, "std")), Some(LeftOut::Default(json!(0.1))));
+        assert_eq!(left_out(&edit(1, "seed")), Some(LeftOut::StudySeed));
+        assert_eq!(left_out(&edit(0, "std")), None, "this variant has no such field");
+        assert_eq!([left_out(&root.key("name")), left_out(&root.key("nothing")), left_out(&root)], [None, None, None]);
+    }
+}

@@ -105,3 +105,58 @@ impl Node {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STUDY: &str = r#"[study]
+name = "s"
+
+[params]
+edit = { site = "z", layers = [0] }
+std  = 0.1
+
+[axes]
+sigma = { low = 0.1, high = 0.2 }
+
+[stages.forward]
+kind  = "forward"
+over  = ["sigma"]
+edits = [
+    { site = "${params.edit.site}", std = "${sigma}" },
+    { site = "q", std = "${params.std}", as = "a ${sigma} b ${params.std}", text = "at ${sigma}" },
+]
+"#;
+
+    /// The line and the origin of a field in the cell `sigma=high`.
+    fn written(sets: &[&str], path: Path) -> (usize, Origin) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("study.toml");
+        std::fs::write(&file, STUDY).unwrap();
+        let sets: Vec<_> = sets.iter().map(|&set| set.to_owned()).collect();
+        let (manifest, problems) = Manifest::recover(&file, &sets);
+        let manifest = manifest.unwrap_or_else(|| panic!("{problems}"));
+        let axis = &manifest.axes[0];
+        let written = manifest.written(&manifest.stages[0], &[(axis, &axis.values[1])], &path);
+        (written.line, written.by)
+    }
+
+    #[test]
+    fn a_value_is_found_behind_its_reference() {
+        let edit = |at: usize, key: &str| Path::default().key("edits").at(at).key(key);
+        assert_eq!(written(&[], edit(0, "site")), (5, Origin::Param("edit".into())));
+        assert_eq!(written(&[], edit(0, "std")), (9, Origin::Axis("sigma".into())));
+        assert_eq!(written(&[], edit(1, "site")), (16, Origin::Stage));
+        assert_eq!(written(&[], edit(1, "text")), (9, Origin::Axis("sigma".into())), "the only part that can change");
+        assert_eq!(written(&[], edit(1, "as")), (16, Origin::Stage), "two references: the text itself");
+        assert_eq!(written(&["std=0.5"], edit(1, "std")), (6, Origin::Set("std".into())));
+    }
+
+    #[test]
+    fn a_field_that_is_left_out_would_stand_in_its_table() {
+        let edit = Path::default().key("edits").at(0).key("layers");
+        assert_eq!(written(&[], edit), (15, Origin::Stage));
+        assert_eq!(written(&[], Path::default().key("capture")), (11, Origin::Stage));
+    }
+}

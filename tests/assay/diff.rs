@@ -102,7 +102,7 @@ fn numbers_have_their_differences() {
     let means = output("means");
     let mean = means["columns"].as_array().unwrap().iter().find(|column| column["column"] == "mean_score").unwrap();
     assert_eq!((&mean["cells"][0]["a"], &mean["cells"][0]["delta"]), (&json!(0.375), &json!(-0.125)));
-    assert_eq!(document["equal"], json!(7), "activations, two outputs and a count of each PhiID, and the verdict");
+    assert_eq!(document["equal"], json!(8), "activations, three outputs of each PhiID, and the verdict");
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn a_page_has_the_figures_side_by_side_and_runs_nothing() {
 fn equal_sides_are_said_to_be_equal() {
     let sandbox = both_ran();
     let same = diff(&sandbox, &["study.toml", "study.toml", "--exit-code"]);
-    assert!(same.stdout.contains("outputs that both have are equal"), "{}", same.stdout);
+    assert!(same.stdout.contains("what both have is equal: 11 outputs"), "{}", same.stdout);
     let differ = sandbox.assay(&["diff", "study.toml", "other.toml", "--exit-code"]);
     assert_eq!(differ.code, Some(1));
 }

@@ -118,11 +118,11 @@ fn a_killed_run_has_saved_units_and_its_plan_says_so() {
 
 #[test]
 fn a_sweep_of_a_thousand_cells_takes_one_line_of_80_columns() {
-    let seeds: Vec<_> = (0..1000).map(|seed| seed.to_string()).collect();
+    let words: Vec<_> = (0..1000).map(|word| format!("w{word} = \"word {word}\"")).collect();
     let study = format!(
-        "[study]\nname = \"sweep\"\n\n[axes]\nword = [{}]\n\n[stages.a-prompt-for-each-word-of-the-axis]\nkind = \"prompts\"\n\
+        "[study]\nname = \"sweep\"\n\n[axes]\nword = {{ {} }}\n\n[stages.a-prompt-for-each-word-of-the-axis]\nkind = \"prompts\"\n\
          over = [\"word\"]\ntexts = [\"${{word}}\"]\n",
-        seeds.join(", ")
+        words.join(", ")
     );
     let sandbox = Sandbox::with(&study);
     sandbox.run(&[]);

@@ -110,25 +110,15 @@ fn figure<'k>(cell: &'k Known, port: &str) -> Option<&'k Output> {
     ports(cell).find(|(own, _)| *own == port).map(|(_, output)| output)
 }
 
-/// The drawing as the source of an image. One that cannot be read is among what the comparison calls unreadable.
+/// The drawing as the content of a data URL. One that cannot be read is among what the comparison calls unreadable.
 fn drawn(side: &Side, output: &Output) -> Option<String> {
     let svg = side.store.bytes(output).ok()?;
-    let mut data = "data:image/svg+xml,".to_owned();
+    let mut data = String::with_capacity(2 * svg.len());
     for byte in svg {
         match byte {
-            b'A'..=b'Z'
-            | b'a'..=b'z'
-            | b'0'..=b'9'
-            | b' '
-            | b'-'
-            | b'.'
-            | b'/'
-            | b':'
-            | b'='
-            | b','
-            | b';'
-            | b'('
-            | b')' => data.push(byte.into()),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b' ' | b'-' | b'.' | b'=' | b',' | b';' | b'(' | b')' => {
+                data.push(byte.into())
+            }
             other => write!(data, "%{other:02X}").expect("a string takes all"),
         }
     }

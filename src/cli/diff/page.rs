@@ -4,7 +4,10 @@ use assay_cache::{Change, ColumnDifference, Difference, FieldDifference};
 use serde_json::Value;
 
 use super::compare::{Comparison, OutputDifference, Parameter, What};
-use crate::cli::{reasons::setting, values::value};
+use crate::{
+    cli::{reasons::setting, values::value},
+    plan::Setting,
+};
 
 /// Cells of a stage, and fields of a record, that are told unless all are asked for.
 const SHOWN: usize = 6;
@@ -33,6 +36,11 @@ pub fn page(comparison: &Comparison, all: bool) -> String {
     page + &format!("\n{}\n", sum(comparison))
 }
 
+/// `1 row`, `2 rows`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 fn section(page: &mut String, title: &str, lines: Vec<String>) {
     if !lines.is_empty() {
         page.push_str(&format!("\n{title}\n"));
@@ -44,8 +52,8 @@ fn sum(comparison: &Comparison) -> String {
     let differ = comparison.outputs.len();
     match (differ, comparison.equal) {
         (0, 0) => "no output is finished on both sides".to_owned(),
-        (0, equal) => format!("all {equal} outputs that both have are equal"),
-        (differ, equal) => format!("{differ} outputs differ, {equal} are equal"),
+        (0, equal) => format!("what both have is equal: {}", counted(equal, "output")),
+        (differ, equal) => format!("{} differ, {equal} equal", counted(differ, "output")),
     }
 }
 
@@ -53,7 +61,12 @@ fn sum(comparison: &Comparison) -> String {
 pub fn parameters(parameters: &[Parameter]) -> Vec<String> {
     let mut groups: Vec<(Vec<&str>, String)> = vec![];
     for parameter in parameters {
-        let line = format!("{}: {} → {}", what(&parameter.what), setting(&parameter.a), setting(&parameter.b));
+        let side = |side: &Setting| match (&parameter.what, side.value.as_str()) {
+            (What::File(_), Some(digest)) => digest.chars().take(12).collect(),
+            (What::Kind, Some(kind)) => kind.to_owned(),
+            _ => setting(side),
+        };
+        let line = format!("{}: {} → {}", what(&parameter.what), side(&parameter.a), side(&parameter.b));
         let same = |(ids, told): &&mut (Vec<&str>, String)| *told == line && stage(ids[0]) == stage(&parameter.cell);
         match groups.iter_mut().find(same) {
             Some((ids, _)) => ids.push(&parameter.cell),
@@ -145,16 +158,17 @@ fn output(output: &OutputDifference, most: usize, all: bool) -> Vec<String> {
             } else {
                 format!("matched by {}", key.join(", "))
             };
-            let only = |what: &str, count: usize| (count > 0).then(|| format!(", {count} {what}"));
+            let only = |what: &str, count: usize| (count > 0).then(|| format!(", {} {what}", counted(count, "row")));
             let names =
                 |what: &str, names: &[String]| (!names.is_empty()).then(|| format!(", {what}: {}", names.join(", ")));
             let parts = [
-                only("rows only in a", rows_only_a.len()),
-                only("rows only in b", rows_only_b.len()),
+                only("only in a", rows_only_a.len()),
+                only("only in b", rows_only_b.len()),
                 names("columns only in a", columns_only_a),
                 names("columns only in b", columns_only_b),
             ];
-            let head = format!("{name}: {rows} rows {by}{}", parts.into_iter().flatten().collect::<String>());
+            let head =
+                format!("{name}: {} {by}{}", counted(*rows, "row"), parts.into_iter().flatten().collect::<String>());
             let width = columns.iter().map(|column| column.column.chars().count()).max().unwrap_or(0);
             let lines = columns.iter().flat_map(|of| column(of, key, width, all));
             [head].into_iter().chain(lines.map(|line| format!("  {line}"))).collect()
