@@ -62,9 +62,9 @@ struct Held {
 
 /// The file of a lease.
 #[derive(Serialize, Deserialize)]
-struct Lease {
+pub(crate) struct Lease {
     format: u32,
-    holder: Holder,
+    pub(crate) holder: Holder,
     count: u64,
 }
 

@@ -55,7 +55,8 @@ impl Table {
     }
 }
 
-fn cell(values: &Values, row: usize) -> Value {
+/// The value of a cell, as a record holds it.
+pub(crate) fn cell(values: &Values, row: usize) -> Value {
     match values {
         Values::Int(values) => values[row].map_or(Value::Null, Value::from),
         Values::Float(values) => finite(values[row]),

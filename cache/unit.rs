@@ -187,7 +187,7 @@ impl Place {
 }
 
 /// The files of units in a folder, which need not exist.
-fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -202,9 +202,14 @@ fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The step of a checkpoint, by its file's name.
-fn step_of(file: &Path) -> Option<u64> {
+pub(crate) fn step_of(file: &Path) -> Option<u64> {
     let name = file.file_name()?.to_str()?;
     name.strip_prefix(CHECKPOINT)?.strip_suffix(UNITS)?.parse().ok()
+}
+
+/// How many units the second line of a file names.
+pub(crate) fn names_in(index: &str) -> Option<usize> {
+    parsed::<Index>(index.as_bytes()).filter(|index| index.format == FORMAT).map(|index| index.units.len())
 }
 
 /// A file of units: its digest, its index, its bytes.

@@ -16,6 +16,8 @@ pub struct Exit {
 impl Exit {
     pub const DONE: Self = Self { code: 0, message: None };
     pub const STAGE_FAILED: Self = Self { code: 1, message: None };
+    /// `assay diff --exit-code` has found a difference.
+    pub const DIFFERENT: Self = Self { code: 1, message: None };
     pub const EXPECTATION_FAILED: Self = Self { code: 3, message: None };
     pub const STOPPED: Self = Self { code: 75, message: None };
     pub const INTERRUPTED: Self = Self { code: 130, message: None };

@@ -1,7 +1,9 @@
 //! The command line: one file a subcommand.
 
+mod cells;
 mod completions;
 mod conclusion;
+mod diff;
 mod exit;
 mod export;
 mod fetch;
@@ -10,13 +12,16 @@ mod live;
 mod pace;
 mod plan;
 mod progress;
+mod reasons;
 mod recorder;
 mod run;
 mod select;
 mod show;
+mod status;
 mod study;
+mod values;
 
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
 
 use assay_stages::Kind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -39,7 +44,9 @@ Examples:
   assay manifests/quickstart.toml              run a study (short for `assay run`)
   assay plan manifests/quickstart.toml         what would run, what is cached
   assay run manifests/quickstart.toml --set new-tokens=16
+  assay status manifests/quickstart.toml       how far it is
   assay show manifests/quickstart.toml rank    print a result
+  assay diff manifests/quickstart.toml --set new-tokens=16
   assay stages generate                        what a kind takes and gives
 
 Exit codes: 0 done; 1 a stage failed; 2 the manifest or the usage is wrong;
@@ -49,7 +56,9 @@ Exit codes: 0 done; 1 a stage failed; 2 the manifest or the usage is wrong;
 enum Command {
     Run(run::Arguments),
     Plan(plan::Arguments),
+    Status(status::Arguments),
     Show(show::Arguments),
+    Diff(diff::Arguments),
     Export(export::Arguments),
     Fetch(fetch::Arguments),
     Stages(kinds::Arguments),
@@ -70,7 +79,9 @@ pub fn main(catalogue: &'static [Kind]) -> ExitCode {
     let done = match arguments.command {
         Command::Run(arguments) => run::run(&arguments, catalogue),
         Command::Plan(arguments) => plan::plan(&arguments, catalogue),
+        Command::Status(arguments) => status::status(&arguments, catalogue),
         Command::Show(arguments) => show::show(&arguments, catalogue),
+        Command::Diff(arguments) => diff::diff(&arguments, catalogue),
         Command::Export(arguments) => export::export(&arguments, catalogue),
         Command::Fetch(arguments) => fetch::fetch(&arguments, catalogue),
         Command::Stages(arguments) => kinds::stages(&arguments, catalogue),
@@ -89,6 +100,11 @@ fn parse(mut arguments: Vec<OsString>) -> Result<Arguments, clap::Error> {
         arguments.insert(1, "run".into());
     }
     Arguments::from_arg_matches(&Arguments::command().try_get_matches_from(arguments)?)
+}
+
+/// Prints a page; a reader that has seen enough closes the pipe.
+fn print(page: &str) {
+    let _ = std::io::stdout().write_all(page.as_bytes());
 }
 
 /// Logs go to stderr; `ASSAY_LOG` sets what is logged (`debug`, `assay_stages=trace`).

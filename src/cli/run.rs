@@ -2,7 +2,7 @@
 
 use std::{env, num::NonZeroUsize, path::PathBuf, thread, time::Duration};
 
-use assay_cache::{HEARTBEAT, Store};
+use assay_cache::HEARTBEAT;
 use assay_stages::{Kind, open_session};
 use clap::Args;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use super::{
     study::StudyArguments,
 };
 use crate::{
-    plan::Plan,
+    plan::{Plan, remember},
     report::Results,
     run::{self, Finding, Held, Options, Outcome, Record, Stop, StopKind},
 };
@@ -87,7 +87,7 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     let record = run::run(&plan, &store, &*session, &stop, &options, &mut recorder)?;
     let broken = recorder.broken.take();
     progress.end();
-    remember(arguments, &plan, &store)?;
+    remember(&plan, &record.entries, &store, &arguments.study.results_name(&plan))?;
     let told = Told {
         verdicts: run::verdicts(&plan, &record.entries, &store),
         findings: run::findings(&plan, &record.entries, &store),
@@ -139,12 +139,6 @@ fn heartbeat() -> Result<Duration, Exit> {
     let milliseconds = text.to_str().and_then(|text| text.parse().ok()).filter(|milliseconds| *milliseconds > 0);
     let wrong = || Exit::usage("ASSAY_HEARTBEAT_MS is a number of milliseconds above 0");
     milliseconds.map(Duration::from_millis).ok_or_else(wrong)
-}
-
-/// Notes which key each cell has: what the next run is compared with.
-fn remember(arguments: &Arguments, plan: &Plan, store: &Store) -> Result<(), Exit> {
-    let keys = plan.cells.iter().filter_map(|cell| Some((cell.id.clone(), cell.key()?))).collect();
-    Ok(store.remember_study(&arguments.study.results_name(plan), &keys)?)
 }
 
 fn exit(record: &Record, findings: &[Finding]) -> Exit {

@@ -41,11 +41,7 @@ impl StudyArguments {
     }
 
     pub fn store(&self) -> Store {
-        let named = self
-            .store
-            .clone()
-            .or_else(|| env::var_os("ASSAY_STORE").filter(|name| !name.is_empty()).map(PathBuf::from));
-        Store::at(named.unwrap_or_else(|| default_store(&self.manifest)))
+        store(self.store.as_deref(), &self.manifest)
     }
 
     /// The name of the study's folder of results: variants made with `--set` have folders of their own.
@@ -56,6 +52,13 @@ impl StudyArguments {
         });
         sets.fold(plan.manifest.study.name.value.clone(), |name, set| name + &set)
     }
+}
+
+/// The store that `--store` names, else `ASSAY_STORE`, else the one near a manifest or a folder of results.
+pub fn store(named: Option<&Path>, near: &Path) -> Store {
+    let by_environment = || env::var_os("ASSAY_STORE").filter(|name| !name.is_empty()).map(PathBuf::from);
+    let named = named.map(Path::to_owned).or_else(by_environment);
+    Store::at(named.unwrap_or_else(|| default_store(near)))
 }
 
 /// Refuses stages that the study does not have.

@@ -69,7 +69,7 @@ fn is_default(value: &Value, field: &Field, shape: &Shape) -> bool {
 }
 
 /// Could this value have been lowered as this type?
-fn fits(value: &Value, of: &Type, shape: &Shape) -> bool {
+pub(super) fn fits(value: &Value, of: &Type, shape: &Shape) -> bool {
     match (shape.resolve(of), value) {
         (Type::Any, _) | (Type::Bool, Value::Bool(_)) => true,
         (Type::Integer { .. }, Value::Number(number)) => !number.is_f64(),

@@ -6,12 +6,15 @@
 mod axes;
 mod canonical;
 mod compile;
+mod defaults;
 mod excerpt;
 mod expect;
+mod field;
 mod fields;
 mod label;
 mod lower;
 mod node;
+mod origin;
 mod place;
 mod problem;
 mod read;
@@ -30,10 +33,14 @@ mod words;
 use std::{path::PathBuf, sync::Arc};
 
 pub use canonical::canonical_params;
+pub use defaults::LeftOut;
+pub use excerpt::visible;
+pub use field::Path as FieldPath;
 pub use fields::unknown;
 pub use label::encode_label;
 pub use lower::{Lowering, lower_cell};
 pub use node::{Base, Node, NodeValue, Span, Spanned};
+pub use origin::{Origin, Written};
 pub use problem::{Place, Problem, Problems};
 pub use shape::Shape;
 pub use spelling::suggest;
@@ -68,6 +75,8 @@ pub struct Study {
     pub name: Spanned<String>,
     pub question: Option<String>,
     pub seed: u64,
+    /// Where the seed stands, if it is written.
+    pub seed_at: Option<Span>,
 }
 
 /// A swept parameter.

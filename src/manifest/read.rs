@@ -83,9 +83,11 @@ fn read_study(node: Option<Node>, problems: &mut Vec<Problem>) -> Option<Study> 
     let name = fields.required("name", "results go to `results/<name>`");
     let name = name.inspect(|name| check_study_name(name, fields.problems));
     let question = fields.string("question").map(|text| text.value);
-    let seed = fields.take("seed").map_or(Some(0), |node| read_seed(&node, fields.problems));
+    let seed = fields.take("seed");
+    let seed_at = seed.as_ref().map(|node| node.span.clone());
+    let seed = seed.map_or(Some(0), |node| read_seed(&node, fields.problems));
     fields.finish("key in [study]");
-    Some(Study { name: name?, question, seed: seed? })
+    Some(Study { name: name?, question, seed: seed?, seed_at })
 }
 
 fn check_study_name(name: &Spanned<String>, problems: &mut Vec<Problem>) {

@@ -122,7 +122,7 @@ fn scalar(piece: &Piece, node: &Node, text: &str, scope: &Scope) -> Result<(Stri
 }
 
 impl<'a> Scope<'a> {
-    fn find(&self, name: &str, at: Span) -> Result<&'a Node, Problem> {
+    pub(super) fn find(&self, name: &str, at: Span) -> Result<&'a Node, Problem> {
         let mut path = name.split('.');
         let head = path.next().unwrap_or_default();
         let (whole, value) = if head == "params" {

@@ -7,10 +7,13 @@
 mod cells;
 mod digests;
 mod expectations;
+mod memory;
 mod order;
+mod params;
 mod ports;
 mod sources;
 mod state;
+mod why;
 mod wiring;
 
 use std::{
@@ -24,7 +27,10 @@ use serde_json::Value;
 
 pub use digests::Digests;
 pub use expectations::picks;
+pub use memory::{Memory, remember};
+pub use params::{Setting, differences};
 pub use state::{State, input_digests, states};
+pub use why::{Explanation, Fate, Why, explain, parts};
 
 use crate::manifest::{self, Manifest, Problem, Problems, Span, Spanned};
 

@@ -2,9 +2,8 @@
 
 use assay_cache::{Entry, InputDigests, Store, StoreError};
 use rayon::prelude::*;
-use serde::Serialize;
 
-use super::{Cell, From, Plan, Sources};
+use super::{Cell, From, Plan, Sources, Why};
 
 /// What a run would do with a cell.
 pub enum State {
@@ -14,20 +13,6 @@ pub enum State {
     Unknown(Why),
 }
 
-/// Why a cell is not cached.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Why {
-    /// No entry has its key.
-    New,
-    /// A cell that it depends on runs.
-    Upstream(String),
-    /// There is an entry, but it was computed from other bytes than those that its inputs have now.
-    OtherInputs,
-    /// A source is not on this machine.
-    NotFetched(String),
-}
-
 impl State {
     /// The word for it in `plan --json`.
     pub fn name(&self) -> &'static str {
@@ -35,17 +20,6 @@ impl State {
             Self::Cached(_) => "cached",
             Self::Run(_) => "run",
             Self::Unknown(_) => "unknown",
-        }
-    }
-}
-
-impl std::fmt::Display for Why {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::New => f.write_str("not in the store"),
-            Self::Upstream(id) => write!(f, "`{id}` runs"),
-            Self::OtherInputs => f.write_str("its inputs have other bytes now"),
-            Self::NotFetched(reason) => write!(f, "not fetched: {reason}"),
         }
     }
 }
@@ -67,23 +41,33 @@ pub fn states(plan: &Plan, store: &Store) -> Result<Vec<State>, StoreError> {
 
 fn state(plan: &Plan, cell: &Cell, found: Option<Entry>, above: &[State]) -> State {
     if let Sources::NotFetched(reason) = &cell.sources {
-        return State::Unknown(Why::NotFetched(reason.clone()));
+        return State::Unknown(Why::NotFetched { reason: reason.clone() });
     }
-    let upstream = cell.upstream();
-    if let Some(&up) = upstream.iter().find(|&&up| matches!(above[up], State::Unknown(_))) {
-        return State::Unknown(Why::Upstream(plan.cells[up].id.clone()));
+    let upstream = |is: fn(&State) -> bool| -> Vec<String> {
+        cell.upstream().into_iter().filter(|&up| is(&above[up])).map(|up| plan.cells[up].id.clone()).collect()
+    };
+    let unknown = upstream(|above| matches!(above, State::Unknown(_)));
+    if !unknown.is_empty() {
+        return State::Unknown(Why::Upstream { cells: unknown });
     }
-    if let Some(&up) = upstream.iter().find(|&&up| matches!(above[up], State::Run(_))) {
-        return State::Run(Why::Upstream(plan.cells[up].id.clone()));
+    let running = upstream(|above| matches!(above, State::Run(_)));
+    if !running.is_empty() {
+        return State::Run(Why::Upstream { cells: running });
     }
     let entry = |up: usize| if let State::Cached(entry) = &above[up] { Some(&**entry) } else { None };
     match found {
         Some(found) if input_digests(cell, entry).is_some_and(|digests| digests == found.inputs) => {
             State::Cached(Box::new(found))
         }
-        Some(_) => State::Run(Why::OtherInputs),
-        None => State::Run(Why::New),
+        Some(found) => State::Run(Why::OtherInputs { ports: other_inputs(cell, &found, entry) }),
+        None => State::Run(Why::NotInStore),
     }
+}
+
+/// The ports in which something else stands than what an entry was computed from.
+fn other_inputs<'e>(cell: &Cell, found: &Entry, entry: impl Fn(usize) -> Option<&'e Entry>) -> Vec<String> {
+    let digests = input_digests(cell, entry).unwrap_or_default();
+    cell.inputs.keys().filter(|port| digests.get(*port) != found.inputs.get(*port)).cloned().collect()
 }
 
 /// The digests of what stands in a cell's inputs, given the entries of the cells upstream; `None` where one is missing

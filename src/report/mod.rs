@@ -5,4 +5,4 @@ mod layout;
 mod results;
 
 pub use export::{Formats, export};
-pub use results::Results;
+pub use results::{Results, replace};

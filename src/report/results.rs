@@ -46,6 +46,11 @@ impl Results {
         &self.folder
     }
 
+    /// The key of each cell that has files here, by its id.
+    pub fn keys(&self) -> BTreeMap<String, Key> {
+        self.index.values().map(|behind| (behind.stage.clone(), behind.key)).collect()
+    }
+
     /// Writes what people read of a finished cell, unless it is there already.
     pub fn write(&mut self, plan: &Plan, cell: &Cell, entry: &Entry, store: &Store) -> Result<(), String> {
         for port in cell.ports.outputs.iter().filter(|port| READ_BY_PEOPLE.contains(&port.ty.kind)) {

@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary on real manifests. One binary, so that the tensor framework is linked once.
 
 mod cutoff;
+mod diff;
 mod force;
 mod interruption;
 mod layering;
@@ -12,3 +13,5 @@ mod readme;
 mod runners;
 mod sandbox;
 mod selection;
+mod status;
+mod why;
