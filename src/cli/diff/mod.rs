@@ -26,11 +26,13 @@ Stages are matched by name, cells by their labels, rows by the columns that name
 Examples:
   assay diff a.toml b.toml                              two studies
   assay diff a.toml --set sigma=0.2                     the study as it stands, and a variant
-  assay diff results/indra results/indra+sigma=0.2      two runs, as their index.json and the store know them
+  assay diff results/indra results/indra+sigma=0.2      two runs, by their index.json and the store
   assay diff a.toml --set sigma=0.2 --html diff.html    a page with the figures side by side
 
-Exit codes: 0 compared, also where things differ (with --exit-code, 1 then); 1 the store cannot be read; 2 a manifest or the usage is
-wrong. What is not finished on either side is named, and the rest compared.")]
+What is not finished on either side is named, and the rest compared.
+
+Exit codes: 0 compared, also where things differ (1 then with --exit-code);
+1 the store cannot be read; 2 a manifest or the usage is wrong.")]
 pub struct Arguments {
     /// A manifest, or a folder of results
     a: PathBuf,
@@ -75,7 +77,7 @@ pub fn diff(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
         let page = html::page(&comparison, &a, &b).map_err(Exit::failed)?;
         crate::report::replace(file, page.as_bytes())
             .map_err(|error| Exit::failed(format!("cannot write {}: {error}", file.display())))?;
-        eprintln!("the figures stand side by side in {}", file.display());
+        eprintln!("the page is {}", file.display());
     }
     Ok(if arguments.exit_code && !comparison.is_empty() { Exit::DIFFERENT } else { Exit::DONE })
 }

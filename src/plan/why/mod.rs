@@ -109,7 +109,7 @@ impl<'a> Explainer<'a> {
     fn since_last_run(&mut self, at: usize, why: &Why) -> Result<Vec<Why>, StoreError> {
         let cell = &self.plan.cells[at];
         let keyed = cell.keyed.as_ref().expect("the state of a cell without a key is unknown");
-        let Some(was) = self.memory.key(&cell.id) else { return Ok(vec![self.new(cell)]) };
+        let Some(was) = self.memory.key(&cell.id) else { return Ok(vec![self.never_finished(cell)]) };
         if was == keyed.key {
             return self.unchanged(cell, why);
         }
@@ -123,7 +123,7 @@ impl<'a> Explainer<'a> {
         Ok(if reasons.is_empty() { vec![why.clone()] } else { reasons })
     }
 
-    fn new(&self, cell: &Cell) -> Why {
+    fn never_finished(&self, cell: &Cell) -> Why {
         if self.memory.has_stage(self.plan.stage_name(cell)) { Why::NewCell } else { Why::NewStage }
     }
 
