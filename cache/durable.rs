@@ -36,10 +36,17 @@ pub fn place_new(path: &Path, bytes: &[u8]) -> io::Result<bool> {
     Ok(placed)
 }
 
-/// Gives these bytes a name that nothing has yet; false where something has it. May be lost with the power.
+/// Makes a file that nothing depends on, unless there is one. It may be seen empty at first, and be lost with the power.
 pub fn place_hint(path: &Path, bytes: &[u8]) -> io::Result<bool> {
-    let file = temporary(path, bytes)?;
-    link_new(file.path(), path)
+    let mut file = match File::create_new(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(false),
+        created => created?,
+    };
+    let written = file.write_all(bytes);
+    if written.is_err() {
+        ignore(fs::remove_file(path), io::ErrorKind::NotFound)?;
+    }
+    written.map(|()| true)
 }
 
 /// Removes a file if it holds these bytes. One that has changed keeps its name, unless that was given anew meanwhile.

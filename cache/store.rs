@@ -166,7 +166,7 @@ impl Store {
         durable::place_new(path, bytes).map_err(StoreError::io("write", path))
     }
 
-    /// Like `place_new`, for what may be lost with the power.
+    /// Like `place_new`, for what nothing depends on.
     pub(crate) fn place_hint(&self, path: &Path, bytes: &[u8]) -> Result<bool, StoreError> {
         self.prepare()?;
         self.folder_of(path)?;

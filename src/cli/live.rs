@@ -1,7 +1,7 @@
 //! The live lines of a run on a terminal: one a stage that runs or waits, and one that counts.
 //!
 //! Between two events only time passes, so a thread brings the lines up to date once a second; it starts with the first
-//! line. There is no colour and nothing moves by itself.
+//! line. There is no colour, nothing moves by itself, and what is over in a moment gets no line: it would only flicker.
 
 use std::{
     collections::BTreeMap,
@@ -12,7 +12,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::pace::Pace;
+use super::pace::{BAR, Pace};
 
 /// What a line is about.
 pub enum Doing {
@@ -31,64 +31,67 @@ pub struct Live {
 #[derive(Default)]
 struct Shared {
     board: Mutex<Board>,
-    ended: Condvar,
+    changed: Condvar,
 }
 
 struct Board {
     screen: MultiProgress,
     lines: BTreeMap<usize, Line>,
-    /// The last line.
-    count: Option<ProgressBar>,
+    /// The last line, and what it says.
+    last: Option<ProgressBar>,
+    count: String,
     over: bool,
 }
 
 struct Line {
     id: String,
     doing: Doing,
-    bar: ProgressBar,
+    since: Instant,
+    /// None until it has been there for a moment.
+    bar: Option<ProgressBar>,
 }
 
 const TICK: Duration = Duration::from_secs(1);
 
+/// What is over sooner gets no line.
+const MOMENT: Duration = Duration::from_millis(250);
+
 impl Default for Board {
     fn default() -> Self {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Self { screen, lines: BTreeMap::new(), count: None, over: false }
+        Self { screen, lines: BTreeMap::new(), last: None, count: String::new(), over: false }
     }
 }
 
 impl Live {
-    /// Shows a line about a cell, in place of the one that there was.
+    /// Has a line about a cell, in place of the one that there was.
     pub fn show(&mut self, cell: usize, id: &str, doing: Doing, count: String) {
-        let mut board = self.shared.board();
-        board.count(count);
-        let bar = match board.lines.remove(&cell) {
-            Some(line) => line.bar,
-            None => board.add(),
-        };
-        let line = Line { id: id.to_owned(), doing, bar };
-        line.draw();
-        board.lines.insert(cell, line);
-        drop(board);
+        {
+            let mut board = self.shared.board();
+            board.count(count);
+            let (since, bar) = board.lines.remove(&cell).map_or((Instant::now(), None), |line| (line.since, line.bar));
+            board.lines.insert(cell, Line { id: id.to_owned(), doing, since, bar });
+            board.draw();
+        }
+        self.shared.changed.notify_all();
         self.tick();
     }
 
     pub fn report(&mut self, cell: usize, done: u64, of: u64, what: &str, resumed: bool) {
-        if let Some(Line { doing: Doing::Running(pace), .. }) = self.shared.board().lines.get_mut(&cell) {
+        let mut board = self.shared.board();
+        if let Some(Line { doing: Doing::Running(pace), .. }) = board.lines.get_mut(&cell) {
             pace.report(Instant::now(), done, of, what, resumed);
+            board.draw();
         }
-        self.shared.board().lines.get(&cell).inspect(|line| line.draw());
     }
 
     /// Takes the line of a cell away.
     pub fn remove(&mut self, cell: usize, count: String) {
         let mut board = self.shared.board();
-        if let Some(line) = board.lines.remove(&cell) {
-            line.bar.finish_and_clear();
+        if let Some(Line { bar: Some(bar), .. }) = board.lines.remove(&cell) {
+            bar.finish_and_clear();
         }
-        if board.count.is_some() {
-            board.count(count);
-        }
+        board.count(count);
     }
 
     /// Prints a line that stays, above the live ones.
@@ -98,15 +101,8 @@ impl Live {
 
     /// Takes all lines away.
     pub fn end(&mut self) {
-        {
-            let mut board = self.shared.board();
-            board.over = true;
-            std::mem::take(&mut board.lines).into_values().for_each(|line| line.bar.finish_and_clear());
-            if let Some(count) = board.count.take() {
-                count.finish_and_clear();
-            }
-        }
-        self.shared.ended.notify_all();
+        self.shared.board().end();
+        self.shared.changed.notify_all();
         if let Some(ticker) = self.ticker.take() {
             // A display that broke is no reason to fail.
             let _ = ticker.join();
@@ -132,8 +128,9 @@ impl Shared {
     fn keep_true(&self) {
         let mut board = self.board();
         while !board.over {
-            board.lines.values().for_each(Line::draw);
-            board = self.ended.wait_timeout(board, TICK).unwrap_or_else(PoisonError::into_inner).0;
+            let pause = if board.lines.values().all(|line| line.bar.is_some()) { TICK } else { MOMENT };
+            board = self.changed.wait_timeout(board, pause).unwrap_or_else(PoisonError::into_inner).0;
+            board.draw();
         }
     }
 
@@ -143,49 +140,50 @@ impl Shared {
 }
 
 impl Board {
-    /// A new line above the one that counts.
-    fn add(&self) -> ProgressBar {
-        let bar = line();
-        match &self.count {
-            Some(count) => self.screen.insert_before(count, bar),
-            None => self.screen.add(bar),
+    /// Brings every line up to date, and adds those whose moment has come above the last.
+    fn draw(&mut self) {
+        let now = Instant::now();
+        for line in self.lines.values_mut().filter(|line| line.bar.is_some() || now - line.since >= MOMENT) {
+            let last = self.last.get_or_insert_with(|| self.screen.add(bar()).with_message(self.count.clone()));
+            let bar = line.bar.get_or_insert_with(|| self.screen.insert_before(last, bar()));
+            bar.set_message(line.doing.text(&line.id, now));
         }
     }
 
     fn count(&mut self, text: String) {
-        let count = self.count.get_or_insert_with(|| self.screen.add(line()));
-        count.set_message(text);
+        if let Some(last) = &self.last {
+            last.set_message(text.clone());
+        }
+        self.count = text;
+    }
+
+    fn end(&mut self) {
+        self.over = true;
+        let bars = std::mem::take(&mut self.lines).into_values().filter_map(|line| line.bar);
+        bars.chain(self.last.take()).for_each(|bar| bar.finish_and_clear());
     }
 }
 
 /// A line of text, cut where the terminal ends.
-fn line() -> ProgressBar {
+fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_msg}").expect("the template is well formed");
     ProgressBar::new(0).with_style(style)
 }
 
-impl Line {
-    fn draw(&self) {
-        let now = Instant::now();
-        self.bar.set_message(match &self.doing {
-            Doing::Running(pace) => running(&self.id, pace, now),
-            Doing::Waiting(holder) => waiting(&self.id, holder),
-        });
+impl Doing {
+    /// `━━━━━━──────  treated[sigma=0.1]  300/600 tokens, 12.3 a second, 24 s left`
+    fn text(&self, id: &str, now: Instant) -> String {
+        let (bar, text) = match self {
+            Self::Running(pace) => (pace.bar(), pace.text(now)),
+            Self::Waiting(holder) => (" ".repeat(BAR), waits_for(holder)),
+        };
+        format!("{bar}  {id}  {text}").trim_end().to_owned()
     }
 }
 
-/// `━━━━━━──────  treated[sigma=0.1]  300/600 tokens, 12.3 a second, 24 s left`
-fn running(id: &str, pace: &Pace, now: Instant) -> String {
-    format!("{}  {id}  {}", pace.bar(), pace.text(now)).trim_end().to_owned()
-}
-
-/// What a line about a cell that another runner computes says after its id.
+/// What is said of a cell that another runner computes.
 pub fn waits_for(holder: &str) -> String {
     format!("waiting for {holder}")
-}
-
-fn waiting(id: &str, holder: &str) -> String {
-    format!("{:12}  {id}  {}", "", waits_for(holder))
 }
 
 #[cfg(test)]
@@ -196,14 +194,17 @@ mod tests {
     fn a_line_says_what_is_known() {
         let begun = Instant::now();
         let at = |second| begun + Duration::from_secs(second);
-        let mut pace = Pace::new(begun);
-        let blank = " ".repeat(12);
-        assert_eq!(running("a[x=1]", &pace, at(0)), format!("{blank}  a[x=1]"));
-        assert_eq!(running("a[x=1]", &pace, at(3)), format!("{blank}  a[x=1]  running for 3 s"));
-        pace.report(at(4), 0, 40, "pairs", false);
-        pace.report(at(6), 20, 40, "pairs", false);
+        let blank = " ".repeat(BAR);
+        let mut doing = Doing::Running(Pace::new(begun));
+        assert_eq!(doing.text("a[x=1]", at(0)), format!("{blank}  a[x=1]"));
+        assert_eq!(doing.text("a[x=1]", at(3)), format!("{blank}  a[x=1]  running for 3 s"));
+        if let Doing::Running(pace) = &mut doing {
+            pace.report(at(4), 0, 40, "pairs", false);
+            pace.report(at(6), 20, 40, "pairs", false);
+        }
         let line = "━━━━━━──────  a[x=1]  20/40 pairs, 10.0 a second, 2 s left";
-        assert_eq!(running("a[x=1]", &pace, at(6)), line);
-        assert_eq!(waiting("a[x=1]", "n1 pid 7"), format!("{blank}  a[x=1]  waiting for n1 pid 7"));
+        assert_eq!(doing.text("a[x=1]", at(6)), line);
+        let waiting = Doing::Waiting("n1 pid 7".to_owned());
+        assert_eq!(waiting.text("a[x=1]", at(6)), format!("{blank}  a[x=1]  waiting for n1 pid 7"));
     }
 }

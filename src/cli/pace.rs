@@ -21,7 +21,7 @@ const WINDOW: Duration = Duration::from_secs(30);
 const BASIS: Duration = Duration::from_secs(1);
 
 /// Characters of a bar.
-const BAR: u64 = 12;
+pub const BAR: usize = 12;
 
 impl Pace {
     pub fn new(now: Instant) -> Self {
@@ -60,10 +60,10 @@ impl Pace {
     /// `━━━━━━──────`; blank until there is a report.
     pub fn bar(&self) -> String {
         let filled = match self.reports.back() {
-            Some((_, done)) if self.of > 0 => (BAR * done / self.of).min(BAR),
-            _ => return " ".repeat(BAR as usize),
+            Some((_, done)) if self.of > 0 => (BAR as f64 * (*done as f64 / self.of as f64)) as usize,
+            _ => return " ".repeat(BAR),
         };
-        "━".repeat(filled as usize) + &"─".repeat((BAR - filled) as usize)
+        "━".repeat(filled.min(BAR)) + &"─".repeat(BAR - filled.min(BAR))
     }
 
     /// Things done a second. Where the next report is overdue, the rate goes down from then on.

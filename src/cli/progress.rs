@@ -13,12 +13,13 @@ use super::{
 };
 use crate::{
     plan::Plan,
-    run::{Event, Outcome, StopKind},
+    run::{Event, Options, Outcome, StopKind},
 };
 
 /// The display of a run, on stderr.
 pub struct Progress {
     ids: Vec<String>,
+    forced: Vec<bool>,
     screen: Screen,
     /// How many cells were asked for, and how those that ended did.
     wanted: usize,
@@ -45,7 +46,7 @@ struct Plain {
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Progress {
-    pub fn new(plan: &Plan, wanted: &[bool], quiet: bool) -> Self {
+    pub fn new(plan: &Plan, options: &Options, quiet: bool) -> Self {
         let screen = match quiet {
             true => Screen::Quiet,
             false if is_terminal() => Screen::Live(Live::default()),
@@ -54,7 +55,8 @@ impl Progress {
         Self {
             ids: plan.cells.iter().map(|cell| cell.id.clone()).collect(),
             screen,
-            wanted: wanted.iter().filter(|wanted| **wanted).count(),
+            forced: options.forced.clone(),
+            wanted: options.wanted.iter().filter(|wanted| **wanted).count(),
             ended: BTreeMap::new(),
             begun: false,
             waiting: BTreeMap::new(),
@@ -159,6 +161,7 @@ impl Progress {
         match outcome {
             Outcome::Failed { cause } => Some(format!("error: {id}: {cause}")),
             Outcome::Skipped { because } => Some(format!("{id}  skipped: {because}")),
+            Outcome::Stopped if self.forced[cell] => Some(format!("{id}  stopped; forced again, it begins anew")),
             Outcome::Stopped => Some(format!("{id}  stopped; the next run goes on from its saved units")),
             _ if quiet => None,
             Outcome::Ran { seconds } => Some(format!("{id}  done in {}", span(*seconds))),

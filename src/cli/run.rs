@@ -82,7 +82,7 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     let store = arguments.study.store();
     let session = open_session(&arguments.device);
     let mut results = Results::at(arguments.results.join(arguments.study.results_name(&plan)));
-    let mut progress = Progress::new(&plan, &options.wanted, arguments.json);
+    let mut progress = Progress::new(&plan, &options, arguments.json);
     let mut recorder = Recorder::new(&plan, &store, &mut results, &mut progress);
     let record = run::run(&plan, &store, &*session, &stop, &options, &mut recorder)?;
     let broken = recorder.broken.take();

@@ -47,16 +47,29 @@ pub enum Ended {
     },
 }
 
-/// Works on a cell until it is finished, stopped, or failed for good.
+/// Works on a cell until it is finished, stopped, or failed for good. A forced cell takes nothing from an earlier run,
+/// not even from a forced one, and leaves nothing to a later one.
 pub fn work(shared: &Shared, job: &Job, events: &Sender<Heard>) -> Ended {
+    if let Err(error) = forget_forced(shared, job) {
+        return Ended::Failed(error.to_string());
+    }
+    let ended = try_until_done(shared, job, events);
+    match forget_forced(shared, job) {
+        Err(error) if matches!(ended, Ended::Done(..)) => Ended::Failed(error.to_string()),
+        _ => ended,
+    }
+}
+
+fn forget_forced(shared: &Shared, job: &Job) -> Result<(), StoreError> {
+    if job.ready.forced { shared.store.drop_units(job.ready.place()) } else { Ok(()) }
+}
+
+fn try_until_done(shared: &Shared, job: &Job, events: &Sender<Heard>) -> Ended {
     let started = Instant::now();
     let inputs = match load(shared, job) {
         Ok(inputs) => inputs,
         Err(ended) => return ended,
     };
-    if let Err(error) = begin(shared, job) {
-        return Ended::Failed(error.to_string());
-    }
     let mut attempt = 0;
     loop {
         let failure = match attempt_once(shared, job, &inputs, events, started) {
@@ -79,11 +92,6 @@ pub fn work(shared: &Shared, job: &Job, events: &Sender<Heard>) -> Ended {
 
 /// Pause before a second attempt; the third waits twice as long, and so on.
 const PAUSE: Duration = Duration::from_millis(500);
-
-/// A forced cell takes nothing from an earlier run, not even from a forced one that was killed.
-fn begin(shared: &Shared, job: &Job) -> Result<(), StoreError> {
-    if job.ready.forced { shared.store.drop_units(job.ready.place()) } else { Ok(()) }
-}
 
 enum Broken {
     Failed(Failure),

@@ -3,9 +3,11 @@
 
 use std::{fs, process::Stdio, time::Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use crate::{
     cutoff::{change_output, entries_named, key, tables},
-    interruption::{PATIENCE, entry, has_files, inputs_key, phiid, units},
+    interruption::{PATIENCE, entry, has_files, inputs_key, phiid, units, wait},
     sandbox::{contents, in_state, states},
 };
 
@@ -74,6 +76,25 @@ fn an_unknown_stage_is_a_mistake_of_usage() {
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("`summary` is forced, but nothing that is asked for needs it"), "{}", run.stderr);
     assert!(!sandbox.path("store").exists());
+}
+
+#[test]
+fn a_forced_run_that_is_stopped_has_changed_nothing_and_begins_anew() {
+    let sandbox = phiid();
+    sandbox.run(&["--store", "whole"]);
+    let before = contents(&sandbox.path("whole/entries"));
+    let mut command = sandbox.command(&["run", "study.toml", "--store", "whole", "--force", "phiid"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while units(&sandbox.path("whole")) == 0 {
+        assert!(begun.elapsed() < PATIENCE, "it saves units");
+    }
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("the run is still there");
+    let run = wait(child);
+    assert_eq!(run.code, Some(75), "{}", run.stderr);
+    assert!(run.stderr.contains("phiid  stopped; forced again, it begins anew"), "{}", run.stderr);
+    assert_eq!(units(&sandbox.path("whole")), 0);
+    assert!(before == contents(&sandbox.path("whole/entries")), "the old entry is in force");
 }
 
 #[test]
