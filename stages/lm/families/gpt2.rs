@@ -34,6 +34,7 @@ struct Config {
     n_inner: Option<usize>,
     #[serde(default = "gelu_new")]
     activation_function: Activation,
+    #[serde(default = "small")]
     layer_norm_epsilon: f64,
     #[serde(default = "default_initializer_range")]
     initializer_range: f64,
@@ -53,6 +54,10 @@ fn yes() -> bool {
 
 fn gelu_new() -> Activation {
     Activation::GeluTanh
+}
+
+fn small() -> f64 {
+    1e-5
 }
 
 fn default_initializer_range() -> f64 {
