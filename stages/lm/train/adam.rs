@@ -57,7 +57,9 @@ impl Adam {
                 Some(("betas", "each of `betas` must be at least 0 and below 1".to_owned()))
             }
             _ if !(self.eps > 0.0) => Some(("eps", "`eps` must be above 0".to_owned())),
-            _ if !(self.weight_decay >= 0.0) => Some(("weight-decay", "`weight-decay` must not be negative".to_owned())),
+            _ if !(self.weight_decay >= 0.0) => {
+                Some(("weight-decay", "`weight-decay` must not be negative".to_owned()))
+            }
             _ => None,
         }
     }

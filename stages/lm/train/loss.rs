@@ -77,7 +77,11 @@ fn others(logits: &[f32], target: usize) -> f64 {
     let chosen = f64::from(logits[target]);
     let others = || logits.iter().enumerate().filter(|(j, _)| *j != target).map(|(_, z)| f64::from(*z) - chosen);
     let largest = others().fold(f64::NEG_INFINITY, f64::max);
-    if largest == f64::NEG_INFINITY { largest } else { largest + others().map(|d| (d - largest).exp()).sum::<f64>().ln() }
+    if largest == f64::NEG_INFINITY {
+        largest
+    } else {
+        largest + others().map(|d| (d - largest).exp()).sum::<f64>().ln()
+    }
 }
 
 /// log(1 + eˣ).
