@@ -9,7 +9,7 @@ use super::{
     batch::Batch,
     capture::{At, Take},
     edit::{Change, Op},
-    fixture::{Fixture, distance},
+    fixture::{FAMILIES, Fixture, distance},
     layers::linear::host,
     pass::{Pass, Wanted},
     probe::Probe,
@@ -17,7 +17,6 @@ use super::{
 };
 use crate::Select;
 
-const FAMILIES: [&str; 2] = ["gpt_neox", "llama"];
 const TOLERANCE: f32 = 1e-4;
 
 /// Every layer of a site, at every position.

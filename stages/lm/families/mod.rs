@@ -1,8 +1,16 @@
 //! The families there are, by the `model_type` of their configs.
 
 pub mod architecture;
+mod gemma2;
+mod gemma3;
+mod gpt2;
 mod gpt_neox;
 mod llama;
+pub mod llama_like;
+mod mistral;
+mod qwen2;
+mod qwen3;
+mod windows;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -12,7 +20,16 @@ use architecture::Architecture;
 type Describe = fn(&Value) -> Result<Architecture, String>;
 
 /// `model_type` and what makes an architecture of such a config, in alphabetical order.
-const FAMILIES: &[(&str, Describe)] = &[("gpt_neox", gpt_neox::architecture), ("llama", llama::architecture)];
+const FAMILIES: &[(&str, Describe)] = &[
+    ("gemma2", gemma2::architecture),
+    ("gemma3_text", gemma3::architecture),
+    ("gpt2", gpt2::architecture),
+    ("gpt_neox", gpt_neox::architecture),
+    ("llama", llama::architecture),
+    ("mistral", mistral::architecture),
+    ("qwen2", qwen2::architecture),
+    ("qwen3", qwen3::architecture),
+];
 
 /// The architecture that a Hugging Face `config.json` describes.
 pub fn architecture(config: &Value) -> Result<Architecture, String> {
@@ -35,6 +52,17 @@ pub fn parsed<C: DeserializeOwned>(config: &Value) -> Result<C, String> {
     serde_json::from_value(Value::Object(given)).map_err(|problem| problem.to_string())
 }
 
+/// A config with these fields where it says nothing of them; one that is null says something.
+pub fn filled(config: &Value, defaults: Value) -> Value {
+    match (config, defaults) {
+        (Value::Object(config), Value::Object(mut fields)) => {
+            fields.extend(config.clone());
+            Value::Object(fields)
+        }
+        (config, _) => config.clone(),
+    }
+}
+
 /// `whole / part`, where that is a whole number.
 pub fn share(whole: usize, part: usize, what: &str) -> Result<usize, String> {
     if part == 0 || !whole.is_multiple_of(part) {
@@ -46,13 +74,17 @@ pub fn share(whole: usize, part: usize, what: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lm::{Initial, ModelFacts, facts, fixture::Fixture, site::Site};
+    use crate::lm::{
+        Initial, ModelFacts, facts,
+        fixture::{self, Fixture},
+        site::Site,
+    };
 
     #[test]
     fn a_config_that_no_family_takes_says_which_there_are() {
         let refused = |config| architecture(&config).unwrap_err();
         let unknown = refused(serde_json::json!({ "model_type": "bert" }));
-        assert!(unknown.contains("`bert`") && unknown.contains("gpt_neox, llama"), "{unknown}");
+        assert!(unknown.contains("`bert`") && unknown.contains("gpt_neox, llama, mistral"), "{unknown}");
         assert!(refused(serde_json::json!({})).contains("no model_type"));
         let mut config = Fixture::of("llama").config;
         config["hidden_size"] = Value::Null;
@@ -70,7 +102,7 @@ mod tests {
     /// Every tensor that the fixtures' checkpoints have is described, and no other.
     #[test]
     fn descriptions_list_the_tensors_of_checkpoints() {
-        for family in ["gpt_neox", "llama"] {
+        for family in fixture::FAMILIES {
             let fixture = Fixture::of(family);
             let mut ours = facts::tensor_shapes(&fixture.config).unwrap();
             ours.sort();

@@ -24,6 +24,16 @@ pub struct Scoring {
 }
 
 impl Scoring {
+    /// Products over √d, every key before a query.
+    pub fn new(heads: usize, kv_heads: usize, d_head: usize) -> Self {
+        Self { heads, kv_heads, divisor: (d_head as f64).sqrt(), cap: None, window: None }
+    }
+
+    /// The same, seeing this far back.
+    pub fn within(self, window: Option<usize>) -> Self {
+        Self { window, ..self }
+    }
+
     /// Queries, keys and values as every head has them, `[row, pos, head, d]`: what each head puts out, the same.
     pub fn mix(
         &self,
