@@ -23,6 +23,7 @@ pub mod render;
 pub mod repeated_patterns;
 pub mod summarize;
 pub mod tables;
+pub mod train;
 pub mod verdict;
 
 pub use contract::*;
@@ -48,5 +49,6 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<summarize::Summarize>(),
+    Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];

@@ -7,7 +7,7 @@ use super::{
     facts::ModelFacts,
     families::{self, architecture::Architecture},
     layers::{
-        block::Block,
+        block::{Block, behind},
         cache::KvCache,
         embed::{Embed, indices},
         linear::{Unembed, UnembedSpec},
@@ -32,7 +32,7 @@ pub struct Model {
     windows: Vec<Option<usize>>,
     embed: Embed,
     blocks: Vec<Block>,
-    norm: Norm,
+    norm: Option<Norm>,
     unembed: Unembed,
     logit_cap: Option<f64>,
 }
@@ -56,7 +56,7 @@ impl Model {
             device: weights.device().clone(),
             embed: architecture.embed.load(weights)?,
             blocks: architecture.blocks.iter().map(|block| block.load(weights)).collect::<Result<_, _>>()?,
-            norm: architecture.norm.load(weights)?,
+            norm: architecture.norm.as_ref().map(|norm| norm.load(weights)).transpose()?,
             unembed,
             logit_cap: architecture.logit_cap,
             windows: architecture.windows(),
@@ -93,7 +93,7 @@ impl Model {
             let cache = cache.as_deref_mut().map(|cache| &mut cache.layers[layer]);
             x = block.forward(x, layer, pass, &around, cache);
         }
-        self.norm.forward(x, Some(Place::of(Site::LnFinalScale, 0)), pass)
+        behind(&self.norm, x, Some(Place::of(Site::LnFinalScale, 0)), pass)
     }
 
     /// The logits of some tokens of what [`hidden`](Self::hidden) gave, `[place, vocab]`.

@@ -109,10 +109,12 @@ impl Learner {
     }
 }
 
-/// What a model predicts, with nothing learned from it.
-pub fn predictions(model: &Model, lesson: &Lesson, probe: &Probe) -> Predictions {
+/// What a model predicts, with nothing learned from it, and what the only capture of the probe took at each layer.
+pub fn predict(model: &Model, lesson: &Lesson, probe: &Probe) -> (Predictions, Vec<Vec<f32>>) {
     let mut pass = Pass::new(&lesson.batch, probe, Wanted::Listed(lesson.places.clone()));
-    Predictions::of(&host(model.forward(&mut pass, None)), &lesson.targets)
+    let predictions = Predictions::of(&host(model.forward(&mut pass, None)), &lesson.targets);
+    let taken = pass.taken().into_iter().flatten().map(host).collect();
+    (predictions, taken)
 }
 
 fn fatal(error: WeightsError) -> Failure {
@@ -152,7 +154,7 @@ mod tests {
                 (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
             let mut loss_at = |by: f32| {
                 learner.weights.0.get_mut(&path).unwrap().1.values[steepest] += by;
-                let loss = predictions(&learner.model().unwrap(), &lesson, &Probe::default()).loss();
+                let loss = predict(&learner.model().unwrap(), &lesson, &Probe::default()).0.loss();
                 learner.weights.0.get_mut(&path).unwrap().1.values[steepest] -= by;
                 loss
             };

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | the loop over steps, and what resumes it | `course.rs` |
 //! | one step: forward, loss, backward, optimiser | `learner.rs` |
+//! | what is noted of it | `gauge.rs` |
 //! | what a step reads | `texts.rs` |
 //! | the loss and its gradient | `loss.rs` |
 //! | the optimiser and its learning rate | `adam.rs`, `schedule.rs` |
@@ -13,7 +14,9 @@
 //! alike, and a checkpoint is those arrays.
 
 pub mod adam;
+pub mod course;
 pub mod freeze;
+pub mod gauge;
 pub mod learner;
 pub mod loss;
 pub mod schedule;
