@@ -34,7 +34,8 @@ use crate::{
 /// What does a small transformer learn, and when?
 ///
 /// It is trained on the texts in `train` to predict what follows the part that each gives, and looked at on those in
-/// `test`. Outputs: the `model`, its `weights`, and a `log` of how it went: loss and accuracy on both sides, the margin
+/// `test`. Outputs: the `model`, its `weights`, and a `log` of how it went: loss and accuracy on both sides
+/// (the first 1024 of those that are learned), the margin
 /// log p(right) − log p(all others), for each layer the mean norm (`resid_norm_…`) and the mean standard deviation over
 /// dimensions (`resid_std_…`) of the residual stream, the mean weight of the final norm, Σ‖W_V‖ over layers
 /// (`value_norm`), and the norm of all weights. Adam and AdamW as Loshchilov & Hutter 2019; the loss in nats.

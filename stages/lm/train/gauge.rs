@@ -17,6 +17,9 @@ use crate::{
 /// Texts that go through the model together.
 const TOGETHER: usize = 256;
 
+/// Of the texts that are learned, the model is looked at on this many: a look should cost less than the steps between.
+const LEARNED: usize = 1024;
+
 /// The texts at which a model is looked at.
 pub struct Gauge {
     train: Texts,
@@ -74,8 +77,8 @@ impl Gauge {
 
     pub fn read(&self, step: u64, learner: &Learner) -> Result<Reading, Failure> {
         let model = learner.model()?;
-        let (train, _) = self.score(&model, &self.train);
-        let (test, stream) = self.score(&model, &self.test);
+        let (train, _) = self.score(&model, &self.train, LEARNED);
+        let (test, stream) = self.score(&model, &self.test, usize::MAX);
         let norm = |values: &[f32]| values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
         let all = || learner.weights.0.iter().map(|(name, (_, moving))| (name, moving.values.as_slice()));
         let values = all().filter(|(name, _)| name.ends_with("self_attn.v_proj.weight"));
@@ -92,11 +95,12 @@ impl Gauge {
         })
     }
 
-    fn score(&self, model: &Model, texts: &Texts) -> (Score, Vec<Stream>) {
+    /// Over the first `most` of some texts.
+    fn score(&self, model: &Model, texts: &Texts, most: usize) -> (Score, Vec<Stream>) {
         let mut all = Predictions { losses: vec![], right: vec![], margins: vec![] };
         let mut last = vec![];
         let mut stream = vec![Stream::default(); model.facts.layers];
-        let indices: Vec<usize> = (0..texts.len()).collect();
+        let indices: Vec<usize> = (0..texts.len().min(most)).collect();
         for group in indices.chunks(TOGETHER) {
             let lesson = texts.lesson(group);
             let (predictions, layers) = predict(model, &lesson, &self.probe);
