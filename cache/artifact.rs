@@ -4,19 +4,22 @@
 //! | --- | --- |
 //! | tensor | safetensors, one metadata key with sorted JSON (axes, labels, unit) |
 //! | table | CSV, shortest round-trip floats; its schema in the entry |
+//! | weights | safetensors with the names of a checkpoint, in their order, and no metadata |
 //! | record | canonical JSON; non-finite numbers as strings (see [`finite`]) |
 //! | figure | SVG with normalised ids |
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Table, Tensor, canonical, canonical::shortest, table::ColumnSchema};
+use crate::{Table, Tensor, Weights, canonical, canonical::shortest, table::ColumnSchema};
 
 /// A finished output, on the host.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Artifact {
     Tensor(Tensor),
     Table(Table),
+    /// The weights of a trained model.
+    Weights(Weights),
     /// Any JSON value: summaries, prompts, tokens, the description of a model.
     Record(Value),
     /// An SVG document.
@@ -29,6 +32,7 @@ pub enum Artifact {
 pub enum Form {
     Tensor,
     Table { schema: Vec<ColumnSchema> },
+    Weights,
     Record,
     Figure,
 }
@@ -42,7 +46,7 @@ impl Form {
     /// The extension of a file that holds this form.
     pub fn extension(&self) -> &'static str {
         match self {
-            Self::Tensor => "safetensors",
+            Self::Tensor | Self::Weights => "safetensors",
             Self::Table { .. } => "csv",
             Self::Record => "json",
             Self::Figure => "svg",
@@ -59,6 +63,7 @@ impl Artifact {
         match self {
             Self::Tensor(tensor) => (Form::Tensor, tensor.encode()),
             Self::Table(table) => (Form::Table { schema: table.schema() }, table.encode()),
+            Self::Weights(weights) => (Form::Weights, weights.encode()),
             Self::Record(value) => (Form::Record, canonical(value).into_bytes()),
             Self::Figure(svg) => (Form::Figure, svg.clone().into_bytes()),
         }
@@ -68,6 +73,7 @@ impl Artifact {
         Ok(match form {
             Form::Tensor => Self::Tensor(Tensor::decode(bytes)?),
             Form::Table { schema } => Self::Table(Table::decode(schema, bytes)?),
+            Form::Weights => Self::Weights(Weights::decode(bytes)?),
             Form::Record => Self::Record(serde_json::from_slice(bytes).map_err(|error| Malformed(error.to_string()))?),
             Form::Figure => Self::Figure(
                 String::from_utf8(bytes.to_vec())

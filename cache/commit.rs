@@ -123,7 +123,7 @@ impl Store {
         let (form, bytes) = artifact.encode();
         let (digest, length) = (Digest::of(&bytes), bytes.len() as u64);
         let inline = match artifact {
-            Artifact::Tensor(_) => None,
+            Artifact::Tensor(_) | Artifact::Weights(_) => None,
             _ if bytes.len() > INLINE => None,
             _ => Some(String::from_utf8(bytes.clone()).expect("tables, records and figures are text")),
         };

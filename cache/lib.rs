@@ -25,6 +25,7 @@ mod store;
 mod table;
 mod tensor;
 mod unit;
+mod weights;
 
 pub use artifact::{Artifact, Form, Malformed, finite};
 pub use canonical::canonical;
@@ -41,3 +42,4 @@ pub use store::{Store, StoreError};
 pub use table::{Column, ColumnKind, ColumnSchema, Table, Values};
 pub use tensor::{Axis, Data, Tensor};
 pub use unit::{Unit, Units};
+pub use weights::Weights;

@@ -26,6 +26,7 @@ impl Artifact {
             Self::Tensor(tensor) => tensor.look_up(path, filters),
             Self::Record(_) if !filters.is_empty() => Err("a record has no rows for `where` to pick from".to_owned()),
             Self::Record(record) => field(record, path),
+            Self::Weights(_) => Err("weights are not addressed one by one: `show` lists them".to_owned()),
             Self::Figure(_) => Err("a figure holds no values".to_owned()),
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use ndarray::ArrayD;
 use serde_json::{Value, json};
 
-use crate::{Artifact, Data, Table, Tensor, Values, finite};
+use crate::{Artifact, Data, Table, Tensor, Values, Weights, finite};
 
 impl Artifact {
     /// Text for a terminal, with at most `rows` rows or numbers.
@@ -13,6 +13,7 @@ impl Artifact {
         match self {
             Self::Tensor(tensor) => tensor.preview(rows),
             Self::Table(table) => table.preview(rows),
+            Self::Weights(weights) => weights.preview(rows),
             Self::Record(record) => format!("{record:#}\n"),
             Self::Figure(svg) => svg.clone(),
         }
@@ -23,6 +24,7 @@ impl Artifact {
         match self {
             Self::Tensor(tensor) => tensor.to_json(),
             Self::Table(table) => table.to_json(),
+            Self::Weights(weights) => weights.to_json(),
             Self::Record(record) => record.clone(),
             Self::Figure(svg) => Value::from(svg.as_str()),
         }
@@ -117,6 +119,24 @@ impl Tensor {
             Data::I64(array) => nested(array, &|value| Value::from(*value)),
         };
         json!({ "axes": self.axes, "unit": self.unit, "data": data })
+    }
+}
+
+impl Weights {
+    fn preview(&self, rows: usize) -> String {
+        let mut text = format!("weights of {} tensors\n", self.0.len());
+        for (name, tensor) in self.0.iter().take(rows) {
+            let _ = writeln!(text, "{name}  {:?}", tensor.shape());
+        }
+        if rows < self.0.len() {
+            let _ = writeln!(text, "… {} tensors more", self.0.len() - rows);
+        }
+        text
+    }
+
+    fn to_json(&self) -> Value {
+        let tensor = |array: &ArrayD<f32>| nested(array, &|value| finite(f64::from(*value)));
+        Value::Object(self.0.iter().map(|(name, array)| (name.clone(), tensor(array))).collect())
     }
 }
 

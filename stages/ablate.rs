@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use assay_cache::{Artifact, Data, Table, Tensor, Unit, Values};
 use ndarray::{ArrayD, IxDyn};
-use rand_chacha::rand_core::Rng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -22,7 +21,7 @@ use crate::{
         },
     },
     metrics::summary::{mean, std},
-    rng,
+    rng, shuffle,
 };
 
 /// Prompts in one unit: fixed, so that what is saved does not depend on the batch.
@@ -235,26 +234,12 @@ impl<'a> Block<'a> {
     }
 }
 
-/// A permutation that depends on the seed alone (Fisher and Yates's shuffle).
+/// A permutation that depends on the seed alone.
 fn shuffled(heads: &[Head], seed: u64) -> Vec<Head> {
     let mut shuffled = heads.to_vec();
     shuffled.sort_unstable();
-    let mut rng = rng(seed, Purpose::Order, &[]);
-    for last in (1..shuffled.len()).rev() {
-        shuffled.swap(last, below(last as u64 + 1, &mut rng) as usize);
-    }
+    shuffle(&mut shuffled, &mut rng(seed, Purpose::Order, &[]));
     shuffled
-}
-
-/// A number below `bound`, each as likely as the others.
-fn below(bound: u64, rng: &mut impl Rng) -> u64 {
-    let fair = u64::MAX - u64::MAX % bound;
-    loop {
-        let word = rng.next_u64();
-        if word < fair {
-            return word % bound;
-        }
-    }
 }
 
 fn forced_readable(sequence: &Sequence, facts: &ModelFacts) -> Result<(), Failure> {

@@ -199,7 +199,7 @@ impl Generate {
             new: made.new.clone(),
         };
         let tokens = Tokens { sequences: prompts.iter().zip(made).map(sequence).collect() };
-        let mut outputs = Outputs::default().with("tokens", Artifact::Record(tokens.to_value()));
+        let mut outputs = Outputs::default().with("tokens", tokens.artifact());
         let labels: Vec<String> = prompts.iter().map(|text| text.id.clone()).collect();
         for (i, capture) in self.capture.iter().enumerate() {
             let take = capture.on(&model.facts).map_err(Failure::fatal)?;

@@ -13,13 +13,17 @@ pub mod load_model;
 pub mod load_table;
 pub mod load_tensor;
 pub mod metrics;
+pub mod modular_addition;
 pub mod phiid;
 pub mod plot;
 pub mod prompts;
+pub mod random_tokens;
 pub mod rank;
 pub mod render;
+pub mod repeated_patterns;
 pub mod summarize;
 pub mod tables;
+pub mod train;
 pub mod verdict;
 
 pub use contract::*;
@@ -37,10 +41,14 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<load_model::LoadModel>(),
     Kind::of::<load_table::LoadTable>(),
     Kind::of::<load_tensor::LoadTensor>(),
+    Kind::of::<modular_addition::ModularAddition>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
     Kind::of::<prompts::Prompts>(),
+    Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
+    Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<summarize::Summarize>(),
+    Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];

@@ -19,6 +19,6 @@ pub use failure::Failure;
 pub use kind::{DynStage, Kind, Lane, Stage};
 pub use params::{File, Seed, Select, Source};
 pub use port::{Accept, Arrived, Facts, Given, InputPort, Mistake, OutputPort, PortType, Ports};
-pub use random::{Purpose, rng};
+pub use random::{Purpose, below, rng, shuffle};
 pub use session::Session;
 pub use source::{Fetch, Resolved, SourceError, user_cache};

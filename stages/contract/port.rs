@@ -9,7 +9,7 @@ use super::Resolved;
 /// What stands in a port: an artifact kind and, for a tensor, its ordered axis names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortType {
-    /// `tensor`, `table`, `record`, `figure`, `model`, `prompts` or `tokens`.
+    /// `tensor`, `table`, `record`, `figure`, `model`, `weights`, `prompts` or `tokens`.
     pub kind: &'static str,
     pub axes: Vec<String>,
 }

@@ -10,6 +10,7 @@
 //! | prompts, tokens, tokenizers, chat templates | `text/` |
 //! | sites, captures, edits and the pass that carries them | `site.rs`, `capture.rs`, `edit.rs`, `pass.rs` |
 //! | generating, reading, forcing texts | `generate.rs`, `read.rs`, `teacher.rs` |
+//! | training | `train/` |
 //! | devices, and what is loaded on them | `device.rs`, `session.rs`, `pool.rs` |
 
 pub mod batch;
@@ -39,6 +40,7 @@ pub mod smollm2;
 pub mod source;
 pub mod teacher;
 pub mod text;
+pub mod train;
 pub mod weights;
 
 pub use facts::ModelFacts;

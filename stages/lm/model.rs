@@ -5,9 +5,9 @@ use serde_json::Value;
 use super::{
     Device, Tensor,
     facts::ModelFacts,
-    families,
+    families::{self, architecture::Architecture},
     layers::{
-        block::Block,
+        block::{Block, behind},
         cache::KvCache,
         embed::{Embed, indices},
         linear::{Unembed, UnembedSpec},
@@ -32,7 +32,7 @@ pub struct Model {
     windows: Vec<Option<usize>>,
     embed: Embed,
     blocks: Vec<Block>,
-    norm: Norm,
+    norm: Option<Norm>,
     unembed: Unembed,
     logit_cap: Option<f64>,
 }
@@ -42,20 +42,25 @@ impl Model {
     pub fn load(config: &Value, checkpoint: &dyn Checkpoint, device: &Device) -> Result<Self, WeightsError> {
         let architecture = families::architecture(config).map_err(WeightsError)?;
         let weights = Weights::new(checkpoint, &architecture, device)?;
+        Self::of(&architecture, &weights)
+    }
+
+    /// The model of an architecture with these weights.
+    pub fn of(architecture: &Architecture, weights: &Weights) -> Result<Self, WeightsError> {
         let unembed = match &architecture.unembed {
             UnembedSpec::Tied => Unembed::Tied,
-            UnembedSpec::Own(linear) => Unembed::Own(Box::new(linear.load(&weights)?)),
+            UnembedSpec::Own(linear) => Unembed::Own(Box::new(linear.load(weights)?)),
         };
         Ok(Self {
-            facts: ModelFacts::from(&architecture),
-            device: device.clone(),
-            embed: architecture.embed.load(&weights)?,
-            blocks: architecture.blocks.iter().map(|block| block.load(&weights)).collect::<Result<_, _>>()?,
-            norm: architecture.norm.load(&weights)?,
+            facts: ModelFacts::from(architecture),
+            device: weights.device().clone(),
+            embed: architecture.embed.load(weights)?,
+            blocks: architecture.blocks.iter().map(|block| block.load(weights)).collect::<Result<_, _>>()?,
+            norm: architecture.norm.as_ref().map(|norm| norm.load(weights)).transpose()?,
             unembed,
             logit_cap: architecture.logit_cap,
             windows: architecture.windows(),
-            rotary: architecture.rotary,
+            rotary: architecture.rotary.clone(),
         })
     }
 
@@ -88,7 +93,7 @@ impl Model {
             let cache = cache.as_deref_mut().map(|cache| &mut cache.layers[layer]);
             x = block.forward(x, layer, pass, &around, cache);
         }
-        self.norm.forward(x, Some(Place::of(Site::LnFinalScale, 0)), pass)
+        behind(&self.norm, x, Some(Place::of(Site::LnFinalScale, 0)), pass)
     }
 
     /// The logits of some tokens of what [`hidden`](Self::hidden) gave, `[place, vocab]`.

@@ -37,6 +37,7 @@ fn as_table(port: &str, artifact: &Artifact) -> Result<Table, Failure> {
         Artifact::Table(table) => Ok(table.clone()),
         Artifact::Record(record) => Ok(one_row(record)),
         Artifact::Tensor(tensor) => long_form(port, tensor),
+        Artifact::Weights(_) => Err(Failure::fatal(format!("`{port}` holds weights, which have no columns"))),
         Artifact::Figure(_) => Err(Failure::fatal(format!("`{port}` holds a figure, which has no columns"))),
     }
 }

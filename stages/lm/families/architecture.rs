@@ -22,12 +22,15 @@ pub enum Residual {
 #[derive(Clone, PartialEq, Debug)]
 pub struct BlockSpec {
     pub residual: Residual,
-    pub ln1: NormSpec,
+    /// Before attention, in families that have norms.
+    pub ln1: Option<NormSpec>,
     pub attention: AttentionSpec,
     /// Over what attention puts out, before it is added to the stream.
     pub ln1_post: Option<NormSpec>,
-    pub ln2: NormSpec,
-    pub mlp: MlpSpec,
+    /// Before the MLP, in families that have norms.
+    pub ln2: Option<NormSpec>,
+    /// A model of attention alone has none.
+    pub mlp: Option<MlpSpec>,
     /// Over what the MLP puts out, before it is added to the stream.
     pub ln2_post: Option<NormSpec>,
 }
@@ -50,7 +53,7 @@ pub struct Architecture {
     /// The rotary embeddings that there are; a block's attention names one of them, or none.
     pub rotary: Vec<RotarySpec>,
     pub blocks: Vec<BlockSpec>,
-    pub norm: NormSpec,
+    pub norm: Option<NormSpec>,
     pub unembed: UnembedSpec,
     /// Logits are bent towards this bound, where there is one.
     pub logit_cap: Option<f64>,
@@ -58,9 +61,10 @@ pub struct Architecture {
 
 impl BlockSpec {
     fn params(&self) -> Vec<&Param> {
-        let norms = [Some(&self.ln1), self.ln1_post.as_ref(), Some(&self.ln2), self.ln2_post.as_ref()];
+        let norms = [&self.ln1, &self.ln1_post, &self.ln2, &self.ln2_post];
         let norms = norms.into_iter().flatten().flat_map(NormSpec::params);
-        self.attention.params().into_iter().chain(self.mlp.params()).chain(norms).collect()
+        let mlp = self.mlp.iter().flat_map(MlpSpec::params);
+        self.attention.params().into_iter().chain(mlp).chain(norms).collect()
     }
 }
 
@@ -72,7 +76,8 @@ impl Architecture {
             UnembedSpec::Own(linear) => linear.params(),
         };
         let blocks = self.blocks.iter().flat_map(BlockSpec::params);
-        self.embed.params().into_iter().chain(blocks).chain(self.norm.params()).chain(unembed).collect()
+        let norm = self.norm.iter().flat_map(NormSpec::params);
+        self.embed.params().into_iter().chain(blocks).chain(norm).chain(unembed).collect()
     }
 
     /// How far back the queries of its blocks see, each different distance once.
@@ -85,8 +90,14 @@ impl Architecture {
     pub fn sites(&self) -> Vec<Site> {
         let parallel = self.blocks.iter().any(|block| block.residual == Residual::Parallel);
         let turning = self.blocks.iter().all(|block| block.attention.turns());
+        let all = |has: fn(&BlockSpec) -> bool| self.blocks.iter().all(has);
+        let (mlp, norms) = (all(|block| block.mlp.is_some()), all(|block| block.ln1.is_some()));
         let has = |site: &Site| match site {
-            Site::ResidMid => !parallel,
+            Site::ResidMid => mlp && !parallel,
+            Site::MlpIn | Site::MlpPost | Site::MlpOut => mlp,
+            Site::Ln1Scale => norms,
+            Site::Ln2Scale => norms && mlp,
+            Site::LnFinalScale => self.norm.is_some(),
             Site::RotQ | Site::RotK => turning,
             _ => true,
         };

@@ -12,7 +12,8 @@ use super::{
     windows::{LayerType, by_type, layer_types},
 };
 use crate::lm::layers::{
-    activation::Activation, attention::AttentionSpec, embed::EmbedSpec, heads::HeadsSpec, surroundings::RotarySpec,
+    activation::Activation, attention::AttentionSpec, embed::EmbedSpec, heads::HeadsSpec, norm::NormSpec,
+    surroundings::RotarySpec,
 };
 
 /// What Gemma 3 has too.
@@ -62,9 +63,9 @@ impl Config {
         let plain = self.base.block(layer, AttentionSpec::Heads(attention), mlp);
         let norm = |name| self.base.norm(&format!("{}.{name}", LlamaLike::path(layer))).from_one();
         BlockSpec {
-            ln1: norm("input_layernorm"),
+            ln1: Some(norm("input_layernorm")),
             ln1_post: Some(norm("post_attention_layernorm")),
-            ln2: norm("pre_feedforward_layernorm"),
+            ln2: Some(norm("pre_feedforward_layernorm")),
             ln2_post: Some(norm("post_feedforward_layernorm")),
             ..plain
         }
@@ -88,7 +89,7 @@ impl Config {
         let plain = self.base.architecture(family, rotary, layer)?;
         Ok(Architecture {
             embed: EmbedSpec { scale: Some((self.base.hidden_size as f64).sqrt() as f32), ..plain.embed },
-            norm: plain.norm.from_one(),
+            norm: plain.norm.map(NormSpec::from_one),
             logit_cap: self.final_logit_softcapping,
             ..plain
         })

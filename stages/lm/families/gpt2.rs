@@ -103,11 +103,11 @@ impl Config {
         let path = format!("transformer.h.{layer}");
         Ok(BlockSpec {
             residual: Residual::Sequential,
-            ln1: self.norm(format!("{path}.ln_1")),
+            ln1: Some(self.norm(format!("{path}.ln_1"))),
             attention: AttentionSpec::Heads(self.attention(&format!("{path}.attn"), layer)?),
             ln1_post: None,
-            ln2: self.norm(format!("{path}.ln_2")),
-            mlp: MlpSpec::Dense(self.mlp(&format!("{path}.mlp"))),
+            ln2: Some(self.norm(format!("{path}.ln_2"))),
+            mlp: Some(MlpSpec::Dense(self.mlp(&format!("{path}.mlp")))),
             ln2_post: None,
         })
     }
@@ -146,7 +146,7 @@ pub fn architecture(config: &Value) -> Result<Architecture, String> {
         embed: c.embed(),
         rotary: vec![],
         blocks: (0..c.n_layer).map(|layer| c.layer(layer)).collect::<Result<_, _>>()?,
-        norm: c.norm("transformer.ln_f".to_owned()),
+        norm: Some(c.norm("transformer.ln_f".to_owned())),
         unembed,
         logit_cap: None,
     })

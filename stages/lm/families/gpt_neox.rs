@@ -97,11 +97,11 @@ impl Config {
         let path = format!("gpt_neox.layers.{layer}");
         Ok(BlockSpec {
             residual: if self.use_parallel_residual { Residual::Parallel } else { Residual::Sequential },
-            ln1: self.norm(format!("{path}.input_layernorm")),
+            ln1: Some(self.norm(format!("{path}.input_layernorm"))),
             attention: AttentionSpec::Heads(self.attention(&format!("{path}.attention"))?),
             ln1_post: None,
-            ln2: self.norm(format!("{path}.post_attention_layernorm")),
-            mlp: MlpSpec::Dense(self.mlp(&format!("{path}.mlp"))),
+            ln2: Some(self.norm(format!("{path}.post_attention_layernorm"))),
+            mlp: Some(MlpSpec::Dense(self.mlp(&format!("{path}.mlp")))),
             ln2_post: None,
         })
     }
@@ -128,7 +128,7 @@ pub fn architecture(config: &Value) -> Result<Architecture, String> {
         embed: EmbedSpec::tokens(Param::normal(embed, &[c.vocab_size, c.hidden_size], c.initializer_range)),
         rotary: vec![c.rotary(config)?],
         blocks: (0..c.num_hidden_layers).map(|layer| c.layer(layer)).collect::<Result<_, _>>()?,
-        norm: c.norm("gpt_neox.final_layer_norm".to_owned()),
+        norm: Some(c.norm("gpt_neox.final_layer_norm".to_owned())),
         unembed,
         logit_cap: None,
     })

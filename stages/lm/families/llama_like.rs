@@ -123,11 +123,11 @@ impl LlamaLike {
         let path = Self::path(layer);
         BlockSpec {
             residual: Residual::Sequential,
-            ln1: self.norm(&format!("{path}.input_layernorm")),
+            ln1: Some(self.norm(&format!("{path}.input_layernorm"))),
             attention,
             ln1_post: None,
-            ln2: self.norm(&format!("{path}.post_attention_layernorm")),
-            mlp,
+            ln2: Some(self.norm(&format!("{path}.post_attention_layernorm"))),
+            mlp: Some(mlp),
             ln2_post: None,
         }
     }
@@ -172,7 +172,7 @@ impl LlamaLike {
             embed: EmbedSpec::tokens(self.embedding()),
             rotary,
             blocks: (0..self.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
-            norm: self.norm("model.norm"),
+            norm: Some(self.norm("model.norm")),
             unembed,
             logit_cap: None,
         })

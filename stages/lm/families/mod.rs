@@ -10,12 +10,15 @@ pub mod llama_like;
 mod mistral;
 mod qwen2;
 mod qwen3;
+mod transformer;
 mod windows;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use architecture::Architecture;
+
+pub use transformer::Transformer;
 
 type Describe = fn(&Value) -> Result<Architecture, String>;
 
@@ -29,6 +32,7 @@ const FAMILIES: &[(&str, Describe)] = &[
     ("mistral", mistral::architecture),
     ("qwen2", qwen2::architecture),
     ("qwen3", qwen3::architecture),
+    (transformer::NAME, transformer::architecture),
 ];
 
 /// The architecture that a Hugging Face `config.json` describes.

@@ -6,7 +6,8 @@
 
 use burn::tensor::activation as composed;
 use rayon::prelude::*;
-use serde::Deserialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::lm::{Device, Tensor};
 
@@ -14,7 +15,7 @@ use crate::lm::{Device, Tensor};
 const GRAIN: usize = 4096;
 
 /// An activation, under the names that configs use.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 pub enum Activation {
     /// x · Φ(x), exactly.
     #[serde(rename = "gelu")]

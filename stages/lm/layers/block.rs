@@ -18,11 +18,11 @@ use crate::lm::{
 #[derive(Debug)]
 pub struct Block {
     residual: Residual,
-    ln1: Norm,
+    ln1: Option<Norm>,
     attention: Attention,
     ln1_post: Option<Norm>,
-    ln2: Norm,
-    mlp: Mlp,
+    ln2: Option<Norm>,
+    mlp: Option<Mlp>,
     ln2_post: Option<Norm>,
 }
 
@@ -31,11 +31,11 @@ impl BlockSpec {
         let optional = |norm: &Option<NormSpec>| norm.as_ref().map(|norm| norm.load(weights)).transpose();
         Ok(Block {
             residual: self.residual,
-            ln1: self.ln1.load(weights)?,
+            ln1: optional(&self.ln1)?,
             attention: self.attention.load(weights)?,
             ln1_post: optional(&self.ln1_post)?,
-            ln2: self.ln2.load(weights)?,
-            mlp: self.mlp.load(weights)?,
+            ln2: optional(&self.ln2)?,
+            mlp: self.mlp.as_ref().map(|mlp| mlp.load(weights)).transpose()?,
             ln2_post: optional(&self.ln2_post)?,
         })
     }
@@ -57,9 +57,12 @@ impl Block {
         cache: Option<&mut LayerCache>,
     ) -> Tensor<2> {
         let x = pass.at(Place::of(Site::ResidPre, layer), x);
-        let normed = self.ln1.forward(x.clone(), Some(Place::of(Site::Ln1Scale, layer)), pass);
+        let normed = behind(&self.ln1, x.clone(), Some(Place::of(Site::Ln1Scale, layer)), pass);
         let attended = self.attention.forward(normed, layer, pass, around, cache);
-        let attended = behind(&self.ln1_post, attended, pass);
+        let attended = behind(&self.ln1_post, attended, None, pass);
+        let Some(mlp) = &self.mlp else {
+            return pass.at(Place::of(Site::ResidPost, layer), attended + x);
+        };
         let (mid, base) = match self.residual {
             Residual::Sequential => {
                 let mid = pass.at(Place::of(Site::ResidMid, layer), attended + x);
@@ -67,17 +70,17 @@ impl Block {
             }
             Residual::Parallel => (x.clone(), attended + x),
         };
-        let normed = self.ln2.forward(mid, Some(Place::of(Site::Ln2Scale, layer)), pass);
-        let moved = self.mlp.forward(normed, layer, pass);
-        let x = behind(&self.ln2_post, moved, pass) + base;
+        let normed = behind(&self.ln2, mid, Some(Place::of(Site::Ln2Scale, layer)), pass);
+        let moved = mlp.forward(normed, layer, pass);
+        let x = behind(&self.ln2_post, moved, None, pass) + base;
         pass.at(Place::of(Site::ResidPost, layer), x)
     }
 }
 
-/// A module's output behind the norm that follows it, where there is one.
-fn behind(norm: &Option<Norm>, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+/// What comes out behind a norm, where there is one; `scale` is the place of its divisor, where that is a site.
+pub fn behind(norm: &Option<Norm>, x: Tensor<2>, scale: Option<Place>, pass: &mut Pass) -> Tensor<2> {
     match norm {
-        Some(norm) => norm.forward(x, None, pass),
+        Some(norm) => norm.forward(x, scale, pass),
         None => x,
     }
 }

@@ -91,25 +91,30 @@ impl LinearSpec {
     }
 
     pub fn load(&self, weights: &Weights) -> Result<Linear, WeightsError> {
+        let bias = self.bias.as_ref().map(|bias| weights.row(bias)).transpose()?;
+        Ok(Linear { weight: self.weight(weights)?, bias })
+    }
+
+    /// `[in, out]`: turned round once on the host, unless a tape has to follow that.
+    fn weight(&self, weights: &Weights) -> Result<Tensor<2>, WeightsError> {
         let [outputs, inputs] = self.dims();
-        let bias = self.bias.as_ref().map(|bias| weights.read(bias)).transpose()?;
-        let values = weights.read(&self.weight)?;
-        Ok(match self.layout {
-            Layout::OutIn => Linear::new(weights, &values, bias, [outputs, inputs]),
-            Layout::InOut => Linear::laid_out(weights, values, bias, [outputs, inputs]),
-        })
+        if self.layout == Layout::InOut {
+            return weights.tensor(&self.weight);
+        }
+        match weights.taped::<2>(&self.weight)? {
+            Some(leaf) => Ok(leaf.transpose()),
+            None => {
+                let values = transposed(&weights.read(&self.weight)?, outputs, inputs);
+                Ok(weights.upload(values, vec![inputs, outputs]))
+            }
+        }
     }
 }
 
 impl Linear {
     /// A map of these values, the weight in row-major `[out, in]`.
     pub fn new(weights: &Weights, values: &[f32], bias: Option<Vec<f32>>, [outputs, inputs]: [usize; 2]) -> Self {
-        Self::laid_out(weights, transposed(values, outputs, inputs), bias, [outputs, inputs])
-    }
-
-    /// A map of these values, the weight in row-major `[in, out]`.
-    fn laid_out(weights: &Weights, values: Vec<f32>, bias: Option<Vec<f32>>, [outputs, inputs]: [usize; 2]) -> Self {
-        let weight = weights.upload(values, vec![inputs, outputs]);
+        let weight = weights.upload(transposed(values, outputs, inputs), vec![inputs, outputs]);
         let bias = bias.map(|bias| weights.upload(bias, vec![1, outputs]));
         Self { weight, bias }
     }

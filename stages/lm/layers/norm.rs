@@ -55,16 +55,10 @@ impl NormSpec {
     }
 
     pub fn load(&self, weights: &Weights) -> Result<Norm, WeightsError> {
-        let row = |values: Vec<f32>| {
-            let width = values.len();
-            weights.upload(values, vec![1, width])
-        };
-        let mut weight = weights.read(&self.weight)?;
-        if self.from_one {
-            weight.iter_mut().for_each(|weight| *weight += 1.0);
-        }
-        let bias = self.bias.as_ref().map(|bias| weights.read(bias)).transpose()?.map(row);
-        Ok(Norm { centring: self.centring, eps: self.eps, weight: row(weight), bias })
+        let weight = weights.row(&self.weight)?;
+        let weight = if self.from_one { weight + 1.0 } else { weight };
+        let bias = self.bias.as_ref().map(|bias| weights.row(bias)).transpose()?;
+        Ok(Norm { centring: self.centring, eps: self.eps, weight, bias })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Generated texts, as token ids: what stands in a port of the type `tokens`.
 
+use assay_cache::Artifact;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -28,6 +29,10 @@ impl Tokens {
 
     pub fn to_value(&self) -> Value {
         serde_json::to_value(self).expect("tokens are plain data")
+    }
+
+    pub fn artifact(&self) -> Artifact {
+        Artifact::Record(self.to_value())
     }
 }
 

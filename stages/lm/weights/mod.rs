@@ -7,6 +7,7 @@ pub mod files;
 pub mod gguf;
 pub mod initial;
 pub mod safetensors;
+pub mod tape;
 
 use std::collections::HashSet;
 
@@ -15,6 +16,7 @@ use burn::tensor::TensorData;
 use checkpoint::{Checkpoint, WeightsError};
 
 use super::{Device, Tensor, families::architecture::Architecture, layers::param::Param};
+use tape::Tape;
 
 /// Buffers that old checkpoints carry and that follow from the config: not weights.
 const BUFFERS: &[&str] =
@@ -25,6 +27,8 @@ pub struct Weights<'a> {
     checkpoint: &'a dyn Checkpoint,
     prefix: &'a str,
     device: &'a Device,
+    /// Where the weights are noted of which gradients are wanted.
+    tape: Option<&'a Tape>,
 }
 
 impl<'a> Weights<'a> {
@@ -34,7 +38,7 @@ impl<'a> Weights<'a> {
         architecture: &'a Architecture,
         device: &'a Device,
     ) -> Result<Self, WeightsError> {
-        let weights = Self { checkpoint, prefix: architecture.prefix, device };
+        let weights = Self { checkpoint, prefix: architecture.prefix, device, tape: None };
         let params = architecture.params();
         let mut used = HashSet::new();
         for param in &params {
@@ -49,8 +53,22 @@ impl<'a> Weights<'a> {
         }
     }
 
+    /// The same, with every weight noted on a tape.
+    pub fn on_tape(self, tape: &'a Tape) -> Self {
+        Self { tape: Some(tape), ..self }
+    }
+
     pub fn device(&self) -> &Device {
         self.device
+    }
+
+    /// The values of a parameter as the beginning of a computation that a tape follows, where there is a tape.
+    pub fn taped<const D: usize>(&self, param: &Param) -> Result<Option<Tensor<D>>, WeightsError> {
+        let Some(tape) = self.tape else { return Ok(None) };
+        let leaf = self.upload::<1>(self.read(param)?, vec![param.shape.iter().product()]).require_grad();
+        tape.note(&param.path, &leaf);
+        let shape: [usize; D] = param.shape.clone().try_into().expect("a layer asks for a tensor of the rank it has");
+        Ok(Some(leaf.reshape(shape)))
     }
 
     /// The values of a parameter, in row-major order.
@@ -59,7 +77,15 @@ impl<'a> Weights<'a> {
     }
 
     pub fn tensor<const D: usize>(&self, param: &Param) -> Result<Tensor<D>, WeightsError> {
-        Ok(self.upload(self.read(param)?, param.shape.clone()))
+        match self.taped(param)? {
+            Some(leaf) => Ok(leaf),
+            None => Ok(self.upload(self.read(param)?, param.shape.clone())),
+        }
+    }
+
+    /// A vector as `[1, width]`.
+    pub fn row(&self, param: &Param) -> Result<Tensor<2>, WeightsError> {
+        Ok(self.tensor::<1>(param)?.unsqueeze())
     }
 
     /// Values as a tensor on the model's device.

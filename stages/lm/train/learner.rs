@@ -1,0 +1,182 @@
+//! A model that learns: its weights on the host, built into a model for each step.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::TensorData;
+use serde_json::Value;
+
+use super::{
+    adam::{Adam, Moving},
+    freeze::{Freeze, moves},
+    loss::{Predictions, gradient},
+    texts::Lesson,
+};
+use crate::{
+    Failure,
+    lm::{
+        Device, Model, ModelFacts, Tensor,
+        families::{self, architecture::Architecture},
+        layers::linear::host,
+        pass::{Pass, Wanted},
+        probe::Probe,
+        weights::{
+            Weights,
+            checkpoint::{Checkpoint, WeightsError},
+            initial::InitialWeights,
+            tape::Tape,
+        },
+    },
+};
+
+/// Weights that move, and what they are of.
+pub struct Learner {
+    pub facts: ModelFacts,
+    architecture: Architecture,
+    pub weights: Moved,
+    device: Device,
+    probe: Probe,
+}
+
+/// Every tensor of a model, its shape and its moments.
+pub struct Moved(pub BTreeMap<String, (Vec<usize>, Moving)>);
+
+impl Checkpoint for Moved {
+    fn names(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.0.get(name).map(|(shape, _)| shape.clone())
+    }
+
+    fn read(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
+        let found = self.0.get(name).map(|(_, moving)| moving.values.clone());
+        found.ok_or_else(|| WeightsError(format!("the model has no tensor `{name}`")))
+    }
+}
+
+impl Learner {
+    /// A model of a configuration before its first step.
+    pub fn new(config: &Value, seed: u64, probe: Probe, device: &Device) -> Result<Self, Failure> {
+        let architecture = families::architecture(config).map_err(Failure::fatal)?;
+        let initial = InitialWeights::new(config, seed).map_err(fatal)?;
+        let of = |name: String| {
+            let shape = initial.shape(&name).expect("a tensor that is named has a shape");
+            let values = initial.read(&name).map_err(fatal)?;
+            Ok((name, (shape, Moving::new(values))))
+        };
+        let weights = Moved(initial.names().into_iter().map(of).collect::<Result<_, Failure>>()?);
+        Ok(Self { facts: ModelFacts::from(&architecture), architecture, weights, device: device.clone(), probe })
+    }
+
+    /// The model as it now is, for reading.
+    pub fn model(&self) -> Result<Model, Failure> {
+        let weights = Weights::new(&self.weights, &self.architecture, &self.device).map_err(fatal)?;
+        Model::of(&self.architecture, &weights).map_err(fatal)
+    }
+
+    /// The step of this number: what was predicted before it, and weights that have moved after it.
+    pub fn step(
+        &mut self,
+        lesson: &Lesson,
+        step: u64,
+        adam: &Adam,
+        rate: f64,
+        freeze: &[Freeze],
+    ) -> Result<Predictions, Failure> {
+        let (predictions, gradients) = self.gradients(lesson)?;
+        for (path, gradient) in gradients {
+            let (shape, moving) = self.weights.0.get_mut(&path).expect("the tape holds the weights of this model");
+            let moves = moves(freeze, step, &path, shape, &self.facts);
+            adam.step(moving, &gradient, step, rate, moves.as_deref());
+        }
+        Ok(predictions)
+    }
+
+    /// What is predicted, and the gradient of the mean loss with respect to each tensor.
+    fn gradients(&self, lesson: &Lesson) -> Result<(Predictions, Vec<(String, Vec<f32>)>), Failure> {
+        let (tape, device) = (Tape::default(), Device::autodiff(self.device.clone()));
+        let weights = Weights::new(&self.weights, &self.architecture, &device).map_err(fatal)?.on_tape(&tape);
+        let model = Model::of(&self.architecture, &weights).map_err(fatal)?;
+        let mut pass = Pass::new(&lesson.batch, &self.probe, Wanted::Listed(lesson.places.clone()));
+        let logits = model.forward(&mut pass, None); // [place, vocab]
+        let shape = logits.dims();
+        let values = host(logits.clone().inner());
+        let slope = TensorData::new(gradient(&values, &lesson.targets), shape);
+        // The gradient of Σ logits · slope is what the loss, taken on the host, would send back.
+        let gradients = tape.gradients(logits * Tensor::from_data(slope, &device));
+        Ok((Predictions::of(&values, &lesson.targets), gradients))
+    }
+}
+
+/// What a model predicts, with nothing learned from it, and what the only capture of the probe took at each layer.
+pub fn predict(model: &Model, lesson: &Lesson, probe: &Probe) -> (Predictions, Vec<Vec<f32>>) {
+    let mut pass = Pass::new(&lesson.batch, probe, Wanted::Listed(lesson.places.clone()));
+    let predictions = Predictions::of(&host(model.forward(&mut pass, None)), &lesson.targets);
+    let taken = pass.taken().into_iter().flatten().map(host).collect();
+    (predictions, taken)
+}
+
+fn fatal(error: WeightsError) -> Failure {
+    Failure::fatal(error.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lm::{
+        fixture::{Fixture, device},
+        text::tokens::{Sequence, Tokens},
+        train::texts::Texts,
+    };
+
+    fn texts() -> Texts {
+        let text = |seed: u32| {
+            let tokens: Vec<u32> = (0..8).map(|i| (seed * 31 + i * i * 7) % 250).collect();
+            Sequence { id: seed.to_string(), prompt: tokens[..1].to_vec(), new: tokens[1..].to_vec() }
+        };
+        Texts::new(&Tokens { sequences: (0..4).map(text).collect() })
+    }
+
+    fn learner() -> Learner {
+        Learner::new(&Fixture::of("llama").config, 5, Probe::default(), &device()).unwrap()
+    }
+
+    /// Central differences of the loss along single weights of every kind.
+    #[test]
+    fn gradients_are_slopes_of_the_loss() {
+        let mut learner = learner();
+        let lesson = texts().lesson(&[0, 1, 2, 3]);
+        let (_, gradients) = learner.gradients(&lesson).unwrap();
+        assert_eq!(gradients.len(), learner.weights.0.len());
+        for (path, gradient) in gradients {
+            let steepest =
+                (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
+            let mut loss_at = |by: f32| {
+                learner.weights.0.get_mut(&path).unwrap().1.values[steepest] += by;
+                let loss = predict(&learner.model().unwrap(), &lesson, &Probe::default()).0.loss();
+                learner.weights.0.get_mut(&path).unwrap().1.values[steepest] -= by;
+                loss
+            };
+            let slope = (loss_at(5e-3) - loss_at(-5e-3)) / 1e-2;
+            let ours = f64::from(gradient[steepest]);
+            assert!((slope - ours).abs() <= 0.02 * slope.abs().max(1e-3), "{path}: {ours}, not {slope}");
+        }
+    }
+
+    #[test]
+    fn a_model_learns_its_texts_by_heart_and_the_same_each_time() {
+        let run = || {
+            let (mut learner, texts) = (learner(), texts());
+            let adam = Adam { learning_rate: 1e-2, ..Adam::default() };
+            let lesson = texts.lesson(&[0, 1, 2, 3]);
+            let losses: Vec<f64> =
+                (1..=40).map(|step| learner.step(&lesson, step, &adam, 1.0, &[]).unwrap().loss()).collect();
+            (losses, learner.weights.0["model.norm.weight"].1.values.clone())
+        };
+        let (losses, weights) = run();
+        assert!((losses[0] - 257f64.ln()).abs() < 0.3, "{}", losses[0]);
+        assert!(losses[39] < 0.1, "{}", losses[39]);
+        assert_eq!((losses, weights), run());
+    }
+}

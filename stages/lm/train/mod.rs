@@ -1,0 +1,23 @@
+//! Training: a model's weights as plain arrays that move against their gradients.
+//!
+//! | to find | look in |
+//! | --- | --- |
+//! | the loop over steps, and what resumes it | `course.rs` |
+//! | one step: forward, loss, backward, optimiser | `learner.rs` |
+//! | what is noted of it | `gauge.rs` |
+//! | what a step reads | `texts.rs` |
+//! | the loss and its gradient | `loss.rs` |
+//! | the optimiser and its learning rate | `adam.rs`, `schedule.rs` |
+//! | what stays as it is | `freeze.rs` |
+//!
+//! Weights and their moments live on the host, so that a step leaves the same bits on every machine whose products round
+//! alike, and a checkpoint is those arrays.
+
+pub mod adam;
+pub mod course;
+pub mod freeze;
+pub mod gauge;
+pub mod learner;
+pub mod loss;
+pub mod schedule;
+pub mod texts;

@@ -1,0 +1,204 @@
+//! The kind `train`: a small model, trained in the study.
+//!
+//! What it makes is a model like any other: `forward`, `generate` and `ablate` take it, and its weights are a safetensors
+//! file. A run that is killed goes on after its last checkpoint, to the same bits.
+
+use std::collections::BTreeMap;
+
+use assay_cache::{Artifact, Digest};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::{
+    Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Seed, Stage,
+    lm::{
+        self, ModelFacts, ModelRecord, Session,
+        edit::Edit,
+        families::Transformer,
+        probe::{self, Probe},
+        source::role,
+        text::tokens::Tokens,
+        train::{
+            adam::Adam,
+            course::{Course, Log, weights},
+            freeze::Freeze,
+            gauge::Gauge,
+            learner::Learner,
+            schedule::Schedule,
+            texts::Texts,
+        },
+    },
+};
+
+/// What does a small transformer learn, and when?
+///
+/// It is trained on the texts in `train` to predict what follows the part that each gives, and looked at on those in
+/// `test`. Outputs: the `model`, its `weights`, and a `log` of how it went: loss and accuracy on both sides
+/// (the first 1024 of those that are learned), the margin
+/// log p(right) − log p(all others), for each layer the mean norm (`resid_norm_…`) and the mean standard deviation over
+/// dimensions (`resid_std_…`) of the residual stream, the mean weight of the final norm, Σ‖W_V‖ over layers
+/// (`value_norm`), and the norm of all weights. Adam and AdamW as Loshchilov & Hutter 2019; the loss in nats.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Train {
+    /// The transformer.
+    pub model: Transformer,
+    /// Steps of the optimiser.
+    #[schemars(range(min = 1))]
+    pub steps: u64,
+    /// Texts in a step, each once before any comes again; without it, all texts in every step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub batch: Option<usize>,
+    /// Adam; with a `weight-decay`, AdamW.
+    #[serde(default)]
+    pub optimizer: Adam,
+    /// The course of the learning rate after the warm-up.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Steps in which the learning rate rises from 0.
+    #[serde(default)]
+    pub warmup: u64,
+    /// Weights that stay as they are.
+    #[serde(default)]
+    pub freeze: Vec<Freeze>,
+    /// What is changed inside the model while it learns and while it is looked at.
+    #[serde(default)]
+    pub edits: Vec<Edit>,
+    /// What the weights before training and the order of the texts depend on.
+    pub seed: Seed,
+    /// When the model is looked at. Steps that are multiples of 500 are in any case.
+    #[serde(default)]
+    pub log: Log,
+    /// Steps between checkpoints, from which a killed run goes on; without it, as many as take ten seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub checkpoint_every: Option<u64>,
+}
+
+impl Stage for Train {
+    const KIND: &'static str = "train";
+    const VERSION: &'static [(&'static str, u32)] = &[("train", 1), lm::VERSION];
+    const LANE: Lane = Lane::Device;
+
+    fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
+        let of = |fact: &str| given.one("train").and_then(|task| task.facts[fact].as_u64()).map(|n| n as usize);
+        let known = !given.unknown.iter().any(|port| port == "train");
+        let config = self.model.config(of("vocab"), of("longest"));
+        let facts = config.as_ref().ok().and_then(|config| ModelFacts::of(config).ok());
+        let mut found = self.mistakes(facts.as_ref());
+        if let (Err(message), true) = (config, known) {
+            found.push(Mistake::new("model", message));
+        }
+        if !found.is_empty() {
+            return Err(found);
+        }
+        let model = OutputPort::new("model", PortType::of("model"));
+        Ok(Ports {
+            inputs: vec![
+                InputPort::one("train", PortType::of("tokens")),
+                InputPort::one("test", PortType::of("tokens")),
+            ],
+            outputs: vec![
+                model.with_facts(facts.map_or(Value::Null, |facts| json!(facts))),
+                OutputPort::new("weights", PortType::of("weights")),
+                OutputPort::new("log", PortType::of("table")),
+            ],
+        })
+    }
+
+    fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
+        let (train, test) = (Tokens::read(inputs.record("train")?)?, Tokens::read(inputs.record("test")?)?);
+        let largest = [&train, &test].into_iter().flat_map(|side| &side.sequences).flat_map(|text| text.text()).max();
+        let (train, test) = (texts("train", &train)?, texts("test", &test)?);
+        let config = self.model.config(largest.map(|id| id as usize + 1), Some(train.longest().max(test.longest())));
+        let config = config.map_err(Failure::fatal)?;
+        let facts = ModelFacts::of(&config).map_err(Failure::fatal)?;
+        self.refuse_misfits(&facts, largest, train.longest().max(test.longest()))?;
+        let gauge = Gauge::new(train.clone(), test, &self.edits, &facts)?;
+        let probe = Probe::new(&self.edits, &[], &facts)?;
+        let mut learner = Learner::new(&config, self.seed.0, probe, Session::of(ctx).device()?)?;
+        let log = self.course().run(&mut learner, &gauge, &train, ctx)?;
+        Ok(outputs(config, Artifact::Weights(weights(&learner))).with("log", Artifact::Table(log)))
+    }
+
+    /// When a checkpoint is taken changes nothing.
+    fn keyed(&self) -> Value {
+        json!(Self { checkpoint_every: None, ..self.clone() })
+    }
+}
+
+impl Train {
+    fn course(&self) -> Course<'_> {
+        Course {
+            steps: self.steps,
+            batch: self.batch,
+            adam: self.optimizer,
+            schedule: self.schedule,
+            warmup: self.warmup,
+            freeze: &self.freeze,
+            seed: self.seed.0,
+            log: self.log,
+            checkpoint_every: self.checkpoint_every,
+        }
+    }
+
+    fn mistakes(&self, facts: Option<&ModelFacts>) -> Vec<Mistake> {
+        let [low, high] = self.log.between;
+        let wrong = [
+            (self.steps == 0, "steps", "at least one step"),
+            (self.batch == Some(0), "batch", "at least one text"),
+            (self.checkpoint_every == Some(0), "checkpoint-every", "at least one step"),
+            (self.warmup > self.steps, "warmup", "the warm-up is longer than the run"),
+            (self.log.every == 0, "log.every", "at least one step"),
+            (self.log.closely == 0, "log.closely", "at least one step"),
+            (low > high || low.is_nan() || high.is_nan(), "log.between", "the lower accuracy, then the higher"),
+        ];
+        let mut found: Vec<_> =
+            wrong.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, at, message)| Mistake::new(at, message)).collect();
+        found.extend(self.optimizer.mistake().map(|(at, message)| Mistake::new(format!("optimizer.{at}"), message)));
+        found.extend(probe::mistakes(&self.edits, &[], &[], facts));
+        if let Some(facts) = facts {
+            let freeze = self.freeze.iter().enumerate();
+            found.extend(freeze.flat_map(|(i, freeze)| freeze.mistakes(&format!("freeze[{i}]"), facts)));
+        }
+        found
+    }
+
+    /// Refuses texts that the model described cannot read.
+    fn refuse_misfits(&self, facts: &ModelFacts, largest: Option<u32>, longest: usize) -> Result<(), Failure> {
+        if let Some(id) = largest.filter(|id| *id as usize >= facts.vocab) {
+            let vocab = facts.vocab;
+            return Err(Failure::fatal(format!("the texts have the token {id}, but `vocab-size` is {vocab}")));
+        }
+        match facts.context.filter(|context| longest > context + 1) {
+            Some(context) => {
+                Err(Failure::fatal(format!("a text has {longest} tokens, but `max-position-embeddings` is {context}")))
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// The texts of a port, each with something given and something to predict.
+fn texts(port: &str, tokens: &Tokens) -> Result<Texts, Failure> {
+    if tokens.sequences.is_empty() {
+        return Err(Failure::fatal(format!("there are no texts in `{port}`")));
+    }
+    match tokens.sequences.iter().find(|text| text.prompt.is_empty() || text.new.is_empty()) {
+        Some(text) => Err(Failure::fatal(format!("the text `{}` in `{port}` gives nothing or asks nothing", text.id))),
+        None => Ok(Texts::new(tokens)),
+    }
+}
+
+/// The weights, and the description that leads to them.
+fn outputs(config: Value, weights: Artifact) -> Outputs {
+    let digest = Digest::of(&weights.encode().1);
+    let files = BTreeMap::from([(format!("{}00000", role::WEIGHTS), digest)]);
+    let record = ModelRecord { config, dtype: "f32".to_owned(), files, init: None };
+    Outputs::default().with("model", Artifact::Record(record.to_value())).with("weights", weights)
+}
+
+#[cfg(test)]
+mod tests;

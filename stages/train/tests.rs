@@ -1,0 +1,128 @@
+use assay_cache::{Table, Weights};
+
+use super::*;
+use crate::{
+    contract::testing::TestCtx, lm::fixture, modular_addition::ModularAddition, repeated_patterns::RepeatedPatterns,
+};
+
+/// A model of attention alone on two layers, in which induction heads can form.
+const INDUCTION: &str = r#"
+    steps = 60
+    batch = 16
+    seed = 1
+    optimizer = { learning-rate = 3e-3 }
+    log = { every = 20 }
+    [model]
+    num-hidden-layers = 2
+    num-attention-heads = 2
+    hidden-size = 32
+    intermediate-size = 0
+"#;
+
+fn stage(toml: &str) -> Train {
+    toml::from_str(toml).unwrap()
+}
+
+/// What a task gives as inputs of `train`.
+fn task(stage: &impl Stage) -> Inputs {
+    let made = stage.run(&Inputs::default(), &TestCtx::new()).unwrap();
+    let names = made.artifacts.keys().cloned().collect::<Vec<_>>();
+    fixture::inputs(names.iter().map(String::as_str).zip(made.artifacts.into_values()).collect())
+}
+
+fn patterns() -> Inputs {
+    let pattern_length = [3, 3];
+    task(&RepeatedPatterns { vocab: 8, length: 12, pattern_length, train: 64, test: 32, seed: Seed(2) })
+}
+
+fn log(outputs: &Outputs) -> &Table {
+    match &outputs.artifacts["log"] {
+        Artifact::Table(table) => table,
+        _ => panic!("a log is a table"),
+    }
+}
+
+fn column(outputs: &Outputs, name: &str) -> Vec<f64> {
+    log(outputs).column(name).unwrap().values.to_f64().unwrap()
+}
+
+fn weights_of(outputs: &Outputs) -> &Weights {
+    match &outputs.artifacts["weights"] {
+        Artifact::Weights(weights) => weights,
+        _ => panic!("weights are weights"),
+    }
+}
+
+#[test]
+fn a_run_learns_and_says_how() {
+    let made = stage(INDUCTION).run(&patterns(), &TestCtx::new()).unwrap();
+    assert_eq!(column(&made, "step"), [0.0, 20.0, 40.0, 60.0]);
+    let loss = column(&made, "train_loss");
+    // Logits of the fan-in initialisation are about standard normal, which costs 1/2 nat over a uniform guess.
+    assert!((loss[0] - 8f64.ln() - 0.5).abs() < 0.4, "{loss:?}");
+    assert!(loss[3] < 0.9 * loss[0], "{loss:?}");
+    assert!(column(&made, "resid_norm_1").iter().all(|norm| *norm > 0.0));
+    let Artifact::Record(record) = &made.artifacts["model"] else { panic!("a model is a record") };
+    let record = ModelRecord::read(record).unwrap();
+    assert_eq!(record.files["weights/00000"], Digest::of(&made.artifacts["weights"].encode().1));
+    assert_eq!(record.config["vocab-size"], 8);
+}
+
+#[test]
+fn a_run_that_is_killed_goes_on_to_the_same_bits() {
+    let whole = stage(INDUCTION).run(&patterns(), &TestCtx::new()).unwrap();
+    let often = Train { checkpoint_every: Some(7), ..stage(INDUCTION) };
+    let ctx = TestCtx::new();
+    let mut stops = 0;
+    let resumed = loop {
+        ctx.stop_after(2);
+        match often.run(&patterns(), &ctx) {
+            Err(Failure::Stopped) => stops += 1,
+            made => break made.unwrap(),
+        }
+    };
+    assert!(stops >= 3, "{stops}");
+    assert_eq!(resumed.artifacts, whole.artifacts);
+    assert_eq!(often.keyed(), stage(INDUCTION).keyed());
+}
+
+#[test]
+fn frozen_heads_keep_their_weights_under_decay() {
+    let mut frozen = stage(INDUCTION);
+    frozen.optimizer.weight_decay = 1.0;
+    frozen.freeze = vec![toml::from_str("layers = 0\nheads = 1").unwrap()];
+    let early = Train { steps: 1, ..frozen.clone() };
+    let (early, late) =
+        (early.run(&patterns(), &TestCtx::new()).unwrap(), frozen.run(&patterns(), &TestCtx::new()).unwrap());
+    let q = |made: &Outputs| {
+        weights_of(made).0["model.layers.0.self_attn.q_proj.weight"].iter().copied().collect::<Vec<_>>()
+    };
+    assert_eq!(q(&early)[16 * 32..], q(&late)[16 * 32..], "rows of head 1");
+    assert!(q(&early)[..16 * 32].iter().zip(&q(&late)).all(|(a, b)| a != b), "rows of head 0");
+}
+
+#[test]
+fn full_batches_and_weight_decay_shrink_what_is_not_used() {
+    let toml = r#"
+        steps = 30
+        seed = 1
+        warmup = 10
+        optimizer = { weight-decay = 1.0, betas = [0.9, 0.98] }
+        model = { num-hidden-layers = 1, num-attention-heads = 2, hidden-size = 16, intermediate-size = 32, norm = "none" }
+    "#;
+    let sums = task(&ModularAddition { p: 7, train_fraction: 0.8, seed: Seed(3) });
+    let made = stage(toml).run(&sums, &TestCtx::new()).unwrap();
+    assert_eq!(column(&made, "step"), [0.0, 30.0]);
+    assert!(log(&made).column("final_norm_weight").is_none());
+    let norm = column(&made, "weight_norm");
+    assert!(norm[1] < norm[0], "{norm:?}");
+}
+
+#[test]
+fn what_cannot_be_trained_is_said_before_anything_runs() {
+    let wrong = Train { steps: 0, warmup: 5, batch: Some(0), ..stage(INDUCTION) };
+    let at: Vec<_> = wrong.mistakes(None).into_iter().map(|mistake| mistake.at).collect();
+    assert_eq!(at, ["steps", "batch", "warmup"]);
+    let unknown = stage(INDUCTION).ports(&Given::default()).unwrap_err();
+    assert!(unknown[0].message.contains("`vocab-size`"), "{unknown:?}");
+}
