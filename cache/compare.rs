@@ -4,11 +4,12 @@
 
 mod joined;
 
+use ndarray::ArrayD;
 use serde::Serialize;
 use serde_json::Value;
 
 use self::joined::Join;
-use crate::{Artifact, Table, Tensor, finite, lookup::cell};
+use crate::{Artifact, Data, Table, Tensor, Weights, finite, lookup::cell};
 
 /// How `b` differs from `a`. In JSON, the field `form` says of what form both are.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -118,6 +119,7 @@ impl Artifact {
                 records(String::new(), a, b, &mut fields);
                 Difference::Record { fields }
             }
+            (Self::Weights(a), Self::Weights(b)) => weights(a, b),
             (Self::Figure(_), Self::Figure(_)) => Difference::Figure,
             (a, b) => Difference::Other { a: a.form_name(), b: b.form_name() },
         }
@@ -127,6 +129,7 @@ impl Artifact {
         match self {
             Self::Tensor(_) => "tensor",
             Self::Table(_) => "table",
+            Self::Weights(_) => "weights",
             Self::Record(_) => "record",
             Self::Figure(_) => "figure",
         }
@@ -143,6 +146,20 @@ impl Change {
     /// How large it is, for ordering: what is no difference of numbers comes first.
     pub fn size(&self) -> f64 {
         self.delta.map_or(f64::INFINITY, f64::abs)
+    }
+}
+
+/// All weights of a model in one row, in the order of their names.
+fn weights(a: &Weights, b: &Weights) -> Difference {
+    let shapes = |weights: &Weights| weights.0.iter().map(|(name, of)| (name.clone(), of.shape().to_vec())).collect();
+    let (of_a, of_b): (Vec<_>, Vec<_>) = (shapes(a), shapes(b));
+    let flat = |weights: &Weights| {
+        let values: Vec<f32> = weights.0.values().flatten().copied().collect();
+        Tensor::new(&["weight"], Data::F32(ArrayD::from_shape_vec(vec![values.len()], values).expect("one axis")))
+    };
+    match tensors(&flat(a), &flat(b)) {
+        Difference::Tensor { a, b, .. } if of_a != of_b => Difference::Tensor { a, b, numbers: None },
+        difference => difference,
     }
 }
 

@@ -96,6 +96,18 @@ impl Store {
         }
     }
 
+    /// The file of an output that is a blob, verified.
+    pub fn file(&self, output: &Output) -> Result<PathBuf, StoreError> {
+        let path = self.blob_path(output.digest);
+        if !path.exists() {
+            return Err(StoreError::Missing { path });
+        }
+        match Digest::of_file(&path).map_err(StoreError::io("read", &path))? {
+            found if found == output.digest => Ok(path),
+            found => Err(self.damaged(&path, &format!("the digest of its bytes is {found}"))),
+        }
+    }
+
     /// Whether the output's bytes are there (not whether they are whole).
     pub fn has(&self, output: &Output) -> bool {
         output.inline.is_some() || self.blob_path(output.digest).exists()

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_cache::{Digest, Unit, Units};
+use assay_cache::{Digest, Entry, Store, StoreError, Unit, Units};
 use assay_stages::{Ctx, Failure, Session};
 
 use super::{Event, Stop, event::Heard};
@@ -19,6 +19,9 @@ pub struct Context<'a> {
     /// Digests of the cell's own files, by role.
     pub files: &'a BTreeMap<String, Digest>,
     pub places: &'a BTreeMap<Digest, PathBuf>,
+    pub store: &'a Store,
+    /// The entries of the cells upstream: what they made has a place in the store.
+    pub upstream: &'a BTreeMap<usize, Entry>,
     pub session: &'a dyn Session,
     pub stop: &'a Stop,
     pub events: Sender<Heard>,
@@ -29,6 +32,8 @@ pub struct Context<'a> {
 #[derive(Default)]
 pub struct Told {
     pub warnings: Vec<String>,
+    /// The cell upstream of which an output turned out damaged or missing, and what was wrong with it.
+    pub lost: Option<(usize, String)>,
     progress: Option<Instant>,
     /// A unit was found since the last report of progress.
     resumed: bool,
@@ -41,6 +46,21 @@ impl Context<'_> {
     fn tell(&self, event: Event) {
         // The coordinator outlives its stages; should it be gone, nobody is left to listen.
         let _ = self.events.send(Heard::Event(event));
+    }
+
+    /// Where the store keeps an output of a cell upstream: the weights of a model that was trained in the study.
+    fn made_upstream(&self, digest: &Digest) -> Result<PathBuf, Failure> {
+        let outputs =
+            self.upstream.iter().flat_map(|(cell, entry)| entry.outputs.values().map(move |out| (*cell, out)));
+        let found = outputs.into_iter().find(|(_, output)| output.digest == *digest);
+        let (cell, output) =
+            found.ok_or_else(|| Failure::fatal(format!("no file of this study has the digest {digest}")))?;
+        self.store.file(output).map_err(|error| {
+            if !matches!(error, StoreError::Io { .. }) {
+                self.told().lost = Some((cell, error.to_string()));
+            }
+            error.into()
+        })
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -96,8 +116,10 @@ impl Ctx for Context<'_> {
     }
 
     fn place(&self, digest: &Digest) -> Result<PathBuf, Failure> {
-        let missing = || Failure::fatal(format!("no file of this study has the digest {digest}"));
-        self.places.get(digest).cloned().ok_or_else(missing)
+        match self.places.get(digest) {
+            Some(place) => Ok(place.clone()),
+            None => self.made_upstream(digest),
+        }
     }
 
     fn files(&self) -> &BTreeMap<String, Digest> {

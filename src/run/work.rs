@@ -75,6 +75,7 @@ fn try_until_done(shared: &Shared, job: &Job, events: &Sender<Heard>) -> Ended {
         let failure = match attempt_once(shared, job, &inputs, events, started) {
             Ok((outcome, entry)) => return Ended::Done(outcome, Box::new(entry)),
             Err(Broken::Panicked(cause)) => return Ended::Panicked(cause),
+            Err(Broken::Lost(upstream, cause)) => return Ended::Lost { upstream, cause },
             Err(Broken::Failed(failure)) => failure,
         };
         let passing = matches!(&failure, Failure::Transient(_) | Failure::Store(StoreError::Io { .. }));
@@ -95,6 +96,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 enum Broken {
     Failed(Failure),
+    Lost(usize, String),
     Panicked(String),
 }
 
@@ -124,17 +126,23 @@ fn attempt_once(
         units: shared.store.units(ready.place())?,
         files: &ready.keyed.recipe.files,
         places: &shared.places,
+        store: shared.store,
+        upstream: &job.upstream,
         session: shared.session,
         stop: shared.stop,
         events: events.clone(),
         told: Mutex::default(),
     };
     let run = catch_unwind(AssertUnwindSafe(|| cell.body.run(inputs, &context)));
-    let outputs = run.map_err(|panic| Broken::Panicked(said(&*panic)))??;
+    let run = run.map_err(|panic| Broken::Panicked(said(&*panic)))?;
+    let told = context.told.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let outputs = run.map_err(|failure| match told.lost {
+        Some((upstream, cause)) => Broken::Lost(upstream, cause),
+        None => failure.into(),
+    })?;
     check(cell, &outputs)?;
     let mut made = circumstances(shared, cell, started);
     made.notes = outputs.notes;
-    let told = context.told.into_inner().unwrap_or_else(PoisonError::into_inner);
     if !told.warnings.is_empty() {
         made.notes.insert("warnings".to_owned(), told.warnings.into());
     }

@@ -14,4 +14,5 @@ mod runners;
 mod sandbox;
 mod selection;
 mod status;
+mod training;
 mod why;
