@@ -1,5 +1,7 @@
 //! The one owner of a run's state: what is ready, what runs, what became of it.
 
+mod settle;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
@@ -10,18 +12,19 @@ use std::{
     time::Duration,
 };
 
-use assay_cache::{Claim, Digest, Entry, InputsKey, Key, Leases, Store, StoreError};
+use assay_cache::{Claim, Entry, InputsKey, Key, Leases, Store, StoreError};
 use assay_stages::{Lane, Session};
 
 use super::{
-    Event, Observer, Outcome, Record, Stop,
+    Event, Observer, Record, Stop,
     elsewhere::Elsewhere,
     event::Heard,
-    found::{Ready, has_outputs},
+    found::Ready,
     lanes::Lanes,
-    work::{Ended, Job, Shared, work},
+    status::{Status, forced_keys, statuses},
+    work::{Job, Shared, work},
 };
-use crate::plan::{Plan, Sources, State, input_digests, states};
+use crate::plan::{Plan, Sources, input_digests, states};
 
 /// How a run goes about it.
 pub struct Options {
@@ -77,45 +80,6 @@ pub fn run(
     Ok(coordinator.record(stop))
 }
 
-/// Where a cell stands.
-enum Status {
-    /// Something upstream is not finished.
-    Waiting,
-    /// Its inputs are finished, and it has to be computed.
-    Ready(Box<Ready>),
-    Running,
-    Finished(Outcome, Box<Entry>),
-    /// Will have no entry in this run.
-    Ended(Outcome),
-}
-
-/// The keys that are forced. A cell with the key of one that is forced is forced with it: they have one entry.
-fn forced_keys(plan: &Plan, options: &Options) -> BTreeSet<Key> {
-    let forced = plan.cells.iter().zip(&options.wanted).zip(&options.forced);
-    forced.filter(|((_, wanted), forced)| **wanted && **forced).filter_map(|((cell, _), _)| cell.key()).collect()
-}
-
-/// Where each cell stands before anything runs. Below one that is forced nothing is certain.
-fn statuses(plan: &Plan, states: Vec<State>, options: &Options, forced: &BTreeSet<Key>) -> Vec<Status> {
-    let mut statuses: Vec<Status> = Vec::with_capacity(states.len());
-    for (cell, state) in states.into_iter().enumerate() {
-        let planned = &plan.cells[cell];
-        let is_forced = planned.key().is_some_and(|key| forced.contains(&key));
-        let certain = |up: &usize| matches!(statuses[*up], Status::Finished(..));
-        let status = match state {
-            _ if !options.wanted[cell] => Status::Ended(Outcome::Unwanted),
-            State::Cached(entry)
-                if !is_forced && has_outputs(planned, &entry) && planned.upstream().iter().all(certain) =>
-            {
-                Status::Finished(Outcome::Cached, entry)
-            }
-            _ => Status::Waiting,
-        };
-        statuses.push(status);
-    }
-    statuses
-}
-
 struct Coordinator<'a> {
     plan: &'a Plan,
     options: &'a Options,
@@ -140,9 +104,6 @@ struct Coordinator<'a> {
     /// Nothing new is started any more.
     ending: bool,
 }
-
-/// A store that damages what it is given again and again is no store.
-const MOST_LOSSES: u32 = 3;
 
 impl Coordinator<'_> {
     /// Tells of what is finished already, and fails what cannot be had.
@@ -341,126 +302,5 @@ impl Coordinator<'_> {
 
     fn entry(&self, cell: usize) -> Option<&Entry> {
         if let Status::Finished(_, entry) = &self.cells[cell] { Some(entry) } else { None }
-    }
-
-    fn ended(&mut self, cell: usize, ended: Ended, store: &Store, session: &dyn Session) {
-        let lane = self.plan.cells[cell].kind.lane;
-        let place = self.running.remove(&cell).expect("only what runs can end");
-        self.release(place);
-        match &ended {
-            Ended::Panicked(cause) => self.lanes.release_broken(lane, cause),
-            _ => self.lanes.release(lane),
-        }
-        self.settle(cell, ended, store);
-        self.reconsider(place);
-        if lane == Lane::Device {
-            session.keep_only(&self.needed());
-        }
-    }
-
-    /// Lets what waited for this computation be looked up again: its result may be there now.
-    fn reconsider(&mut self, place: InputsKey) {
-        for status in &mut self.cells {
-            if matches!(status, Status::Ready(ready) if ready.place() == place) {
-                *status = Status::Waiting;
-            }
-        }
-        self.changed = true;
-    }
-
-    /// The digests of everything that an unfinished cell may still ask for.
-    fn needed(&self) -> BTreeSet<Digest> {
-        let unfinished =
-            |cell: &usize| matches!(self.cells[*cell], Status::Waiting | Status::Ready(_) | Status::Running);
-        let entries = (0..self.cells.len()).filter(unfinished).flat_map(|cell| &self.upstream[cell]);
-        let outputs = entries.filter_map(|&up| self.entry(up)).flat_map(|entry| entry.outputs.values());
-        outputs.map(|output| output.digest).collect()
-    }
-
-    fn settle(&mut self, cell: usize, ended: Ended, store: &Store) {
-        match ended {
-            Ended::Done(outcome, entry) => {
-                self.forced.remove(&entry.key);
-                self.finish(cell, outcome, entry);
-            }
-            Ended::Stopped => self.end(cell, Outcome::Stopped),
-            Ended::Failed(cause) | Ended::Panicked(cause) => self.fail(cell, cause),
-            Ended::Lost { upstream, cause } => self.lose(cell, upstream, cause, store),
-        }
-    }
-
-    fn finish(&mut self, cell: usize, outcome: Outcome, entry: Box<Entry>) {
-        let event = Event::Ended { cell, outcome: outcome.clone(), entry: Some(entry.clone()) };
-        self.cells[cell] = Status::Finished(outcome, entry);
-        self.observer.on(&event);
-        self.changed = true;
-        self.elsewhere.forget(cell);
-        self.elsewhere.news();
-    }
-
-    fn end(&mut self, cell: usize, outcome: Outcome) {
-        self.cells[cell] = Status::Ended(outcome.clone());
-        self.observer.on(&Event::Ended { cell, outcome, entry: None });
-    }
-
-    fn fail(&mut self, cell: usize, cause: String) {
-        self.end(cell, Outcome::Failed { cause });
-        self.ending |= !self.options.keep_going;
-        let because = format!("`{}` failed", self.plan.cells[cell].id);
-        let mut below = BTreeSet::from([cell]);
-        // Cells stand after those that they depend on, so this goes through all below, in the order of the plan.
-        while let Some(next) = below.pop_first() {
-            if next == cell || matches!(self.cells[next], Status::Waiting) {
-                below.extend(&self.downstream[next]);
-            }
-            if next != cell && matches!(self.cells[next], Status::Waiting) {
-                self.end(next, Outcome::Skipped { because: because.clone() });
-            }
-        }
-    }
-
-    /// An output of `upstream` is damaged or missing: it runs again, and `cell` waits for it.
-    fn lose(&mut self, cell: usize, upstream: usize, cause: String, store: &Store) {
-        if !matches!(self.cells[upstream], Status::Finished(..)) {
-            // Another cell has told of it already: this one waits for the same new run.
-            self.cells[cell] = Status::Waiting;
-            return;
-        }
-        let losses = self.lost.entry(upstream).or_default();
-        *losses += 1;
-        if *losses > MOST_LOSSES {
-            return self.fail(cell, cause);
-        }
-        let key = self.plan.cells[upstream].key().expect("a finished cell has a key");
-        if let Err(error) = store.set_aside(key) {
-            return self.fail(cell, error.to_string());
-        }
-        self.observer.on(&Event::Lost { cell: upstream, cause });
-        self.cells[upstream] = Status::Waiting;
-        self.cells[cell] = Status::Waiting;
-        for &below in &self.downstream[upstream] {
-            if matches!(self.cells[below], Status::Ready(_)) {
-                self.cells[below] = Status::Waiting;
-            }
-        }
-    }
-
-    fn record(self, stop: &Stop) -> Record {
-        let stopped = stop.asked();
-        let mut record = Record { outcomes: vec![], entries: vec![], stopped: None };
-        for status in self.cells {
-            let (outcome, entry) = match status {
-                Status::Finished(outcome, entry) => (outcome, Some(*entry)),
-                Status::Ended(outcome) => (outcome, None),
-                Status::Waiting | Status::Ready(_) | Status::Running if stopped.is_some() => (Outcome::Stopped, None),
-                Status::Waiting | Status::Ready(_) | Status::Running => {
-                    (Outcome::Skipped { because: "the run ended before its turn".to_owned() }, None)
-                }
-            };
-            record.outcomes.push(outcome);
-            record.entries.push(entry);
-        }
-        record.stopped = stopped.filter(|_| record.outcomes.contains(&Outcome::Stopped));
-        record
     }
 }

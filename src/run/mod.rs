@@ -13,6 +13,7 @@ mod fetch;
 mod found;
 mod lanes;
 mod record;
+mod status;
 mod stop;
 mod verdicts;
 mod work;
