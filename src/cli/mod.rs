@@ -4,6 +4,7 @@ mod completions;
 mod exit;
 mod export;
 mod fetch;
+mod graph;
 mod kinds;
 mod plan;
 mod progress;
@@ -48,6 +49,7 @@ enum Command {
     Show(show::Arguments),
     Export(export::Arguments),
     Fetch(fetch::Arguments),
+    Graph(graph::Arguments),
     Stages(kinds::Arguments),
     Completions(completions::Arguments),
 }
@@ -69,6 +71,7 @@ pub fn main(catalogue: &'static [Kind]) -> ExitCode {
         Command::Show(arguments) => show::show(&arguments, catalogue),
         Command::Export(arguments) => export::export(&arguments, catalogue),
         Command::Fetch(arguments) => fetch::fetch(&arguments, catalogue),
+        Command::Graph(arguments) => graph::graph(&arguments, catalogue),
         Command::Stages(arguments) => kinds::stages(&arguments, catalogue),
         Command::Completions(arguments) => Ok(completions::completions(&arguments)),
     };

@@ -11,13 +11,14 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, P
 use crate::{
     plan::Plan,
     report::Results,
-    run::{Event, Finding, Held, Outcome, Record, StopKind, Verdict},
+    run::{Control, Event, Finding, Held, Outcome, Record, StopKind, Verdict},
 };
 
 /// What a run has to tell at its end.
 pub struct Told {
     pub verdicts: Vec<Verdict>,
     pub findings: Vec<Finding>,
+    pub controls: Vec<Control>,
 }
 
 /// The display of a run, on stderr.
@@ -150,6 +151,7 @@ impl Progress {
     /// The last lines of a run: what was done, what was expected, and where the results are.
     pub fn conclude(&self, plan: &Plan, record: &Record, told: &Told, results: &Results) {
         told.verdicts.iter().for_each(|verdict| eprintln!("{}", judgement(verdict)));
+        told.controls.iter().for_each(|control| eprintln!("{}", check(control)));
         told.findings.iter().for_each(|finding| eprintln!("{}", sentence(finding)));
         let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
         let parts: Vec<_> = ["ran", "cached", "failed", "skipped", "stopped"]
@@ -161,14 +163,14 @@ impl Progress {
         let study = &plan.manifest.study.name.value;
         if record.complete() && record.nothing_to_do() {
             eprintln!(
-                "{study}: nothing to do, all {} stages are cached; results in {}",
+                "{study}: nothing to do, all {} stages are cached; report in {}",
                 self.cached,
-                results.folder().display()
+                results.page().display()
             );
         } else if record.stopped.is_some() {
-            eprintln!("{study}: stopped ({}); the same command goes on from here", parts.join(", "));
+            eprintln!("{study}: stopped ({}); the same command goes on from here; report in {}", parts.join(", "), results.page().display());
         } else {
-            eprintln!("{study}: {}; results in {}", parts.join(", "), results.folder().display());
+            eprintln!("{study}: {}; report in {}", parts.join(", "), results.page().display());
         }
     }
 }
@@ -190,6 +192,16 @@ fn judgement(verdict: &Verdict) -> String {
         Some(title) => format!("{}: {text} ({title})", verdict.cell),
         None => format!("{}: {text}", verdict.cell),
     }
+}
+
+/// What a control checks and found, for people.
+fn check(control: &Control) -> String {
+    let found = match (&control.verdict, control.finished) {
+        (Some(verdict), _) => verdict.as_str().map_or_else(|| verdict.to_string(), str::to_owned),
+        (None, true) => "finished".to_owned(),
+        (None, false) => "not finished".to_owned(),
+    };
+    format!("control {}: {found} ({})", control.cell, control.control)
 }
 
 /// What an expectation says, for people.

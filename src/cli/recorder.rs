@@ -5,7 +5,7 @@ use assay_cache::Store;
 use super::progress::Progress;
 use crate::{
     plan::Plan,
-    report::Results,
+    report::{Page, Results},
     run::{Event, Observer, Outcome},
 };
 
@@ -15,13 +15,14 @@ pub struct Recorder<'a> {
     store: &'a Store,
     results: &'a mut Results,
     progress: &'a mut Progress,
+    pub page: Page<'a>,
     /// The first result that could not be written.
     pub broken: Option<String>,
 }
 
 impl<'a> Recorder<'a> {
-    pub fn new(plan: &'a Plan, store: &'a Store, results: &'a mut Results, progress: &'a mut Progress) -> Self {
-        Self { plan, store, results, progress, broken: None }
+    pub fn new(plan: &'a Plan, store: &'a Store, results: &'a mut Results, progress: &'a mut Progress, page: Page<'a>) -> Self {
+        Self { plan, store, results, progress, page, broken: None }
     }
 
     fn note(&mut self, cell: usize, cause: &str) {
@@ -44,6 +45,9 @@ impl Observer for Recorder<'_> {
                 }
             }
             _ => {}
+        }
+        if let Err(error) = self.page.on(event) {
+            self.broken.get_or_insert(error);
         }
     }
 }

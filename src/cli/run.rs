@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     plan::Plan,
-    report::Results,
+    report::{Page, Results},
     run::{self, Finding, Held, Options, Outcome, Record, Stop, StopKind},
 };
 
@@ -70,13 +70,16 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     let session = open_session(&arguments.device);
     let mut results = Results::at(arguments.results.join(arguments.study.results_name(&plan)));
     let mut progress = Progress::new(&plan, arguments.json);
-    let mut recorder = Recorder::new(&plan, &store, &mut results, &mut progress);
+    let page = Page::of(&plan, &store, results.folder(), &arguments.study.set);
+    let mut recorder = Recorder::new(&plan, &store, &mut results, &mut progress, page);
     let record = run::run(&plan, &store, &*session, &stop, &options(arguments, &plan), &mut recorder)?;
-    let broken = recorder.broken.take();
+    let written = recorder.page.finish(&record);
+    let broken = recorder.broken.take().or(written.err());
     remember(arguments, &plan, &store)?;
     let told = Told {
         verdicts: run::verdicts(&plan, &record.entries, &store),
         findings: run::findings(&plan, &record.entries, &store),
+        controls: run::controls(&plan, &record.entries, &store),
     };
     results.finish().map_err(|error| Exit::failed(error.to_string()))?;
     if arguments.json {
@@ -147,9 +150,11 @@ fn document(plan: &Plan, record: &Record, told: &Told, results: &Results) -> Val
         "study": plan.manifest.study.name.value,
         "ok": record.complete() && !told.findings.iter().any(|finding| matches!(finding.held, Held::Fail { .. })),
         "results": results.folder(),
+        "report": results.page(),
         "stages": stages,
         "verdicts": told.verdicts,
         "expectations": told.findings,
+        "controls": told.controls,
     })
 }
 

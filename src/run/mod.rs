@@ -20,7 +20,7 @@ pub use event::{Event, Observer};
 pub use expect::{Finding, Held, findings};
 pub use fetch::fetch;
 pub use stop::{Stop, StopKind};
-pub use verdicts::{Verdict, verdicts};
+pub use verdicts::{Control, Verdict, controls, verdicts};
 
 /// What became of a cell.
 #[derive(Clone, PartialEq, Debug)]
