@@ -168,7 +168,11 @@ impl Progress {
                 results.page().display()
             );
         } else if record.stopped.is_some() {
-            eprintln!("{study}: stopped ({}); the same command goes on from here; report in {}", parts.join(", "), results.page().display());
+            eprintln!(
+                "{study}: stopped ({}); the same command goes on from here; report in {}",
+                parts.join(", "),
+                results.page().display()
+            );
         } else {
             eprintln!("{study}: {}; report in {}", parts.join(", "), results.page().display());
         }

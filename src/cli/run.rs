@@ -71,10 +71,14 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     let mut results = Results::at(arguments.results.join(arguments.study.results_name(&plan)));
     let mut progress = Progress::new(&plan, arguments.json);
     let page = Page::of(&plan, &store, results.folder(), &arguments.study.set);
-    let mut recorder = Recorder::new(&plan, &store, &mut results, &mut progress, page);
-    let record = run::run(&plan, &store, &*session, &stop, &options(arguments, &plan), &mut recorder)?;
-    let written = recorder.page.finish(&record);
-    let broken = recorder.broken.take().or(written.err());
+    let ((record, broken), mut page) = page.beside(|notes| {
+        let mut recorder = Recorder::new(&plan, &store, &mut results, &mut progress, notes);
+        let record = run::run(&plan, &store, &*session, &stop, &options(arguments, &plan), &mut recorder);
+        (record, recorder.broken.take())
+    });
+    let record = record?;
+    let written = page.finish(&record);
+    let broken = broken.or(written.err());
     remember(arguments, &plan, &store)?;
     let told = Told {
         verdicts: run::verdicts(&plan, &record.entries, &store),

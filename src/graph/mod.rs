@@ -50,7 +50,17 @@ pub enum Grain {
 
 /// The words for a cell's state, the gravest first: the colour of a stage is that of its gravest cell.
 const GRAVITY: [&str; 12] = [
-    "failed", "stopped", "running", "skipped", "waiting", "unknown", "run", "ran", "reproduced", "same", "cached",
+    "failed",
+    "stopped",
+    "running",
+    "skipped",
+    "waiting",
+    "unknown",
+    "run",
+    "ran",
+    "reproduced",
+    "same",
+    "cached",
     "unwanted",
 ];
 

@@ -15,9 +15,10 @@ pub const STYLE: &str = include_str!("graph.css");
 const HEIGHT: f64 = 62.0;
 const ROW: f64 = 124.0;
 const MARGIN: f64 = 12.0;
-/// Widths of a character in the two sizes of text, wide enough for any font that a reader has.
-const NAME_CHARACTER: f64 = 7.6;
+/// Widths of a character in the sizes of text, wide enough for any font that a reader has.
+const NAME_CHARACTER: f64 = 8.6;
 const SMALL_CHARACTER: f64 = 6.3;
+const PORT_CHARACTER: f64 = 5.9;
 const NARROWEST: f64 = 112.0;
 const WIDEST: f64 = 230.0;
 
@@ -31,7 +32,7 @@ pub fn standalone(graph: &Graph) -> String {
 
 /// The drawing as an element; `label` is what a screen reader says.
 pub fn drawing(graph: &Graph, label: &str) -> String {
-    let widths: Vec<f64> = graph.nodes.iter().map(width).collect();
+    let widths: Vec<f64> = (0..graph.nodes.len()).map(|node| width(graph, node)).collect();
     let edges: Vec<(usize, usize)> = graph.edges.iter().map(|edge| (edge.from, edge.to)).collect();
     let layout = layout(&Wanted { widths: &widths, edges: &edges });
     let (w, h) = (layout.width + 2.0 * MARGIN, layout.count as f64 * ROW - (ROW - HEIGHT) + 2.0 * MARGIN);
@@ -41,17 +42,19 @@ pub fn drawing(graph: &Graph, label: &str) -> String {
         escaped(label)
     );
     // A string takes all that is written to it, here and below.
-    let arrivals = arrivals(graph, &layout);
+    let arrivals = arrivals(graph, &layout, &widths);
     for (index, edge) in graph.edges.iter().enumerate() {
-        let (x, room) = arrivals[index];
-        let _ = writeln!(svg, "<path class=\"edge\" d=\"{}\"/>", path(&layout, (edge.from, edge.to), index, x));
+        let line = path(&layout, (edge.from, edge.to), index, arrivals[index].0);
+        let _ = writeln!(svg, "<path class=\"edge\" d=\"{line}\"/>");
+    }
+    for (edge, &(x, room)) in graph.edges.iter().zip(&arrivals) {
         let end = top(&layout, edge.to);
         let _ = writeln!(
             svg,
             "<path class=\"tip\" d=\"M{x:.1} {end:.1}l-3.5 -7h7z\"/>\
              <text class=\"port\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>",
             end - 12.0,
-            clipped(&edge.ports.join(", "), room, SMALL_CHARACTER)
+            clipped(&edge.ports.join(", "), room, PORT_CHARACTER)
         );
     }
     for (index, node) in graph.nodes.iter().enumerate() {
@@ -64,8 +67,13 @@ fn top(layout: &Layout, node: usize) -> f64 {
     layout.rows[node] as f64 * ROW + MARGIN
 }
 
-fn width(node: &Node) -> f64 {
+/// Wide enough for its texts, and for the names of what arrives, side by side.
+fn width(graph: &Graph, index: usize) -> f64 {
+    let node = &graph.nodes[index];
+    let arriving = graph.edges.iter().filter(|edge| edge.to == index);
+    let names: Vec<usize> = arriving.map(|edge| edge.ports.join(", ").chars().count() + 2).collect();
     let lines = [
+        (names.iter().max().unwrap_or(&0) * names.len()) as f64 * PORT_CHARACTER - 28.0,
         node.name.chars().count() as f64 * NAME_CHARACTER,
         second_line(node).chars().count() as f64 * SMALL_CHARACTER,
         (node.state_text().chars().count() + 2) as f64 * SMALL_CHARACTER,
@@ -89,8 +97,8 @@ fn draw_node(svg: &mut String, node: &Node, x: f64, y: f64, width: f64) {
          <rect x=\"{left:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{HEIGHT}\" rx=\"6\"/>\
          <path class=\"mark\" d=\"M{left:.1} {:.1}a6 6 0 0 1 6 -6v{HEIGHT}a6 6 0 0 1 -6 -6z\"/>\
          <text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\
-         <text class=\"kind\" x=\"{2:.1}\" y=\"{:.1}\">{}</text>\
-         <text class=\"state\" x=\"{2:.1}\" y=\"{:.1}\">{}</text></g>",
+         <text class=\"kind\" x=\"{1:.1}\" y=\"{:.1}\">{}</text>\
+         <text class=\"state\" x=\"{1:.1}\" y=\"{:.1}\">{}</text></g>",
         y + 6.0,
         left + 14.0,
         y + 20.0,
@@ -113,15 +121,13 @@ fn clipped(text: &str, room: f64, character: f64) -> String {
 
 /// For each edge, where it enters its node and how wide its label may be: in the order in which edges come from the
 /// left, so that none crosses another at the end.
-fn arrivals(graph: &Graph, layout: &Layout) -> Vec<(f64, f64)> {
-    let comes_from = |edge: usize| {
-        layout.bends[edge].last().map_or(layout.x[graph.edges[edge].from], |bend| bend.1)
-    };
+fn arrivals(graph: &Graph, layout: &Layout, widths: &[f64]) -> Vec<(f64, f64)> {
+    let comes_from = |edge: usize| layout.bends[edge].last().map_or(layout.x[graph.edges[edge].from], |bend| bend.1);
     let mut arrivals = vec![(0.0, 0.0); graph.edges.len()];
     for (node, middle) in layout.x.iter().enumerate() {
         let mut edges: Vec<usize> = (0..graph.edges.len()).filter(|&edge| graph.edges[edge].to == node).collect();
         edges.sort_by(|&a, &b| comes_from(a).total_cmp(&comes_from(b)));
-        let slot = width(&graph.nodes[node]) / edges.len().max(1) as f64;
+        let slot = widths[node] / edges.len().max(1) as f64;
         let first = middle + MARGIN - slot * edges.len() as f64 / 2.0;
         for (i, &edge) in edges.iter().enumerate() {
             arrivals[edge] = (first + slot * (i as f64 + 0.5), slot);

@@ -35,7 +35,7 @@ fn ablate_goes_on_where_it_was_stopped() {
 }
 
 /// A study of many heads: enough pairs that the stage saves many units.
-fn phiid() -> Sandbox {
+pub fn phiid() -> Sandbox {
     let sandbox = Sandbox::with(
         r#"
 [study]

@@ -65,7 +65,7 @@ fn view(known: &Known, made: &Made, image: Result<Image, String>) -> FigureView 
 }
 
 fn image(known: &Known, made: &Made) -> Result<Image, String> {
-    match known.store.read(made.output).map_err(|error| format!("cannot be read: {error} "))? {
+    match known.store.look(made.output).map_err(|error| format!("cannot be read: {error} "))? {
         Artifact::Figure(svg) => {
             let size = |name| attribute(&svg, name);
             Ok(Image { width: size("width"), height: size("height"), uri: data_uri(&svg) })

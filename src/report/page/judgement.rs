@@ -165,8 +165,11 @@ pub fn controls(known: &Known, made: &[Made]) -> Vec<ControlView> {
         .collect()
 }
 
-pub fn expectations(known: &Known) -> Vec<FindingView> {
-    findings(known.plan, known.entries, known.store).iter().map(|finding| expectation(known, finding)).collect()
+/// The expectations; while the run `goes_on`, none is held against anything yet.
+pub fn expectations(known: &Known, goes_on: bool) -> Vec<FindingView> {
+    let nothing = vec![None; known.entries.len()];
+    let entries = if goes_on { &nothing } else { known.entries };
+    findings(known.plan, entries, known.store).iter().map(|finding| expectation(known, finding)).collect()
 }
 
 fn expectation(known: &Known, finding: &Finding) -> FindingView {
@@ -178,14 +181,23 @@ fn expectation(known: &Known, finding: &Finding) -> FindingView {
     };
     FindingView {
         what: what(finding),
-        expected: Shown::json(&finding.expected),
+        expected: glance(&finding.expected),
         tolerance: tolerance(finding),
         difference: found.and_then(|found| difference(found, &finding.expected)).map(Shown::number),
-        found: found.filter(|found| !found.is_null()).map(Shown::json),
+        found: found.filter(|found| !found.is_null()).map(glance),
         held,
         because,
         source: finding.source.clone(),
         stamp: entry(known, &finding.cell).map(|(index, entry)| known.stamp(index, entry)),
+    }
+}
+
+/// A value, or the first few of a list.
+fn glance(value: &Value) -> Shown {
+    const MOST: usize = 4;
+    match value {
+        Value::Array(items) => Shown { full: Some(value.to_string()), ..records::line(items, MOST) },
+        scalar => Shown::json(scalar),
     }
 }
 

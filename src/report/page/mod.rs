@@ -1,7 +1,7 @@
 //! `report.html`: a study on one page that needs nothing else, neither a network nor a script, to be read.
 //!
 //! [`Page`] hears of everything that happens in a run and decides when the page is written: at most every two seconds
-//! while the run goes on, and at its end, however it ends. What stands in it is made by `view`, from finished entries
+//! while the run goes on, in a thread of its own, and at the end, however that comes. What stands in it is made by `view`, from finished entries
 //! alone: a number of an earlier run is shown where its entry is the one that this plan asks for, and nowhere else.
 //!
 //! A run with nothing to do reads no blob and writes nothing, if the page that is there is of the same plan and the
@@ -25,7 +25,10 @@ use std::{
     borrow::Cow,
     fs,
     io::Read,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -69,6 +72,46 @@ pub struct Standing {
     pub progress: Option<String>,
 }
 
+/// What the page takes down of an [`Event`].
+pub enum Note {
+    Started {
+        cell: usize,
+    },
+    Progress {
+        cell: usize,
+        text: String,
+    },
+    Lost {
+        cell: usize,
+    },
+    /// Its entry is read again where a page is written: a run with nothing to do writes none.
+    Cached {
+        cell: usize,
+    },
+    Ended {
+        cell: usize,
+        outcome: Outcome,
+        entry: Option<Box<Entry>>,
+    },
+}
+
+impl Note {
+    pub fn of(event: &Event) -> Option<Self> {
+        Some(match event {
+            Event::Started { cell } => Self::Started { cell: *cell },
+            Event::Progress { cell, done, of, what } => {
+                Self::Progress { cell: *cell, text: format!("{done} of {of} {what}") }
+            }
+            Event::Lost { cell, .. } => Self::Lost { cell: *cell },
+            Event::Ended { cell, outcome: Outcome::Cached, .. } => Self::Cached { cell: *cell },
+            Event::Ended { cell, outcome, entry } => {
+                Self::Ended { cell: *cell, outcome: outcome.clone(), entry: entry.clone() }
+            }
+            _ => return None,
+        })
+    }
+}
+
 /// When the page was last written, and how long that took.
 struct Written {
     at: Instant,
@@ -100,39 +143,58 @@ impl<'a> Page<'a> {
         self.folder.join(PAGE)
     }
 
-    /// Takes note of what happened, and rewrites the page where it is time to.
-    pub fn on(&mut self, event: &Event) -> Result<(), String> {
-        match event {
-            Event::Started { cell } => self.stands(*cell, "running"),
-            Event::Progress { cell, done, of, what } => {
-                self.cells[*cell].progress = Some(format!("{done} of {of} {what}"));
+    /// Does `work` while a thread of its own writes the page of what `work` tells, so that no stage waits for a page.
+    pub fn beside<R>(self, work: impl FnOnce(Sender<Note>) -> R) -> (R, Self) {
+        let (tell, notes) = channel();
+        thread::scope(|threads| {
+            let writer = threads.spawn(move || self.keep(&notes));
+            let done = work(tell);
+            (done, writer.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })
+    }
+
+    /// Takes notes until nobody is left to tell, and writes the page whenever it is stale and due.
+    fn keep(mut self, notes: &Receiver<Note>) -> Self {
+        loop {
+            let patience = if self.stale { self.due_in() } else { Duration::MAX };
+            match notes.recv_timeout(patience) {
+                Ok(note) => self.on(note),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self,
             }
-            Event::Lost { cell, .. } => {
-                self.entries[*cell] = None;
-                self.stands(*cell, "waiting");
+            if self.stale && self.due_in().is_zero() {
+                // The last page of the run is written in any case, and tells where it cannot be.
+                let _ = self.write(None);
             }
-            Event::Ended { cell, outcome, entry } => self.ended(*cell, outcome, entry.as_deref()),
-            _ => {}
         }
-        if self.stale && self.is_due() { self.write(None) } else { Ok(()) }
+    }
+
+    fn on(&mut self, note: Note) {
+        match note {
+            Note::Started { cell } => self.stands(cell, "running"),
+            Note::Progress { cell, text } => self.cells[cell].progress = Some(text),
+            Note::Lost { cell } => {
+                self.entries[cell] = None;
+                self.stands(cell, "waiting");
+            }
+            Note::Cached { cell } => return self.cells[cell] = Standing::of(&Outcome::Cached),
+            Note::Ended { cell, outcome, entry } => {
+                self.cells[cell] = Standing::of(&outcome);
+                self.entries[cell] = entry.map(|entry| *entry);
+            }
+        }
+        self.stale = true;
     }
 
     fn stands(&mut self, cell: usize, word: &'static str) {
         self.cells[cell] = Standing { word, ..Standing::default() };
-        self.stale = true;
     }
 
-    fn ended(&mut self, cell: usize, outcome: &Outcome, entry: Option<&Entry>) {
-        self.cells[cell] = Standing::of(outcome);
-        // What was finished before is read again only where a page is written: a run with nothing to do writes none.
-        if !matches!(outcome, Outcome::Cached) {
-            self.entries[cell] = entry.cloned();
-            self.stale = true;
-        }
-    }
-
-    fn is_due(&self) -> bool {
-        self.written.as_ref().is_none_or(|last| last.at.elapsed() >= EVERY.max(last.took * SHARE))
+    /// How long it is until the page may be written again.
+    fn due_in(&self) -> Duration {
+        self.written
+            .as_ref()
+            .map_or(Duration::ZERO, |last| EVERY.max(last.took * SHARE).saturating_sub(last.at.elapsed()))
     }
 
     /// The last page of a run, unless the one that is there says the same.

@@ -75,7 +75,12 @@ fn view(known: &Known, index: usize, entry: &Entry) -> ProvenanceView {
         params: fields(&recipe.params),
         files: recipe.files.iter().map(digest).collect(),
         sources: fields(&entry.provenance),
-        notes: made.notes.iter().filter(|(name, _)| *name != WARNINGS).map(|(name, v)| leaf(name, Shown::json(v))).collect(),
+        notes: made
+            .notes
+            .iter()
+            .filter(|(name, _)| *name != WARNINGS)
+            .map(|(name, v)| leaf(name, Shown::json(v)))
+            .collect(),
         outputs: entry.outputs.iter().map(output).collect(),
     }
 }

@@ -75,7 +75,7 @@ pub fn read(known: &Known, made: &Made) -> Result<Value, String> {
     if made.output.bytes > MOST_BYTES {
         return Err(format!("{} bytes are too many to show here", made.output.bytes));
     }
-    match known.store.read(made.output) {
+    match known.store.look(made.output) {
         Ok(Artifact::Record(record)) => Ok(record),
         Ok(_) => Err("is no record".to_owned()),
         Err(error) => Err(format!("cannot be read: {error}")),
@@ -92,14 +92,15 @@ fn collect(value: &Value, path: String, leaves: &mut Vec<Leaf>) {
         Value::Array(items) if items.iter().any(|item| item.is_array() || item.is_object()) => {
             items.iter().enumerate().for_each(|(i, item)| collect(item, below(&i.to_string()), leaves));
         }
-        Value::Array(items) => leaves.push(Leaf { value: line(items), path }),
+        Value::Array(items) => leaves.push(Leaf { value: line(items, MOST_IN_A_LINE), path }),
         scalar => leaves.push(Leaf { value: Shown::json(scalar), path }),
     }
 }
 
-fn line(items: &[Value]) -> Shown {
-    let shown: Vec<_> = items.iter().take(MOST_IN_A_LINE).map(|item| Shown::json(item).text).collect();
-    match items.len().saturating_sub(MOST_IN_A_LINE) {
+/// The first of some scalars, and how many more there are.
+pub fn line(items: &[Value], most: usize) -> Shown {
+    let shown: Vec<_> = items.iter().take(most).map(|item| Shown::json(item).text).collect();
+    match items.len().saturating_sub(most) {
         0 => Shown::text(shown.join(", ")),
         more => Shown::text(format!("{}, … {more} more", shown.join(", "))),
     }

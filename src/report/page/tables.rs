@@ -104,7 +104,7 @@ fn read(known: &Known, made: &Made) -> Result<assay_cache::Table, String> {
     if made.output.bytes > MOST_BYTES {
         return Err(format!("{} bytes are too many to show here", made.output.bytes));
     }
-    match known.store.read(made.output).map_err(|error| error.to_string())? {
+    match known.store.look(made.output).map_err(|error| error.to_string())? {
         Artifact::Table(table) => Ok(table),
         _ => Err("is no table".to_owned()),
     }

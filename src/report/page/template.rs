@@ -1,13 +1,16 @@
 //! Fills `report.html`. Every value is escaped where it is written; only what is made here is markup.
 
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context, syntax::SyntaxConfig, value::ValueKind};
+use minijinja::{
+    Environment, Error, ErrorKind, UndefinedBehavior, Value, context, syntax::SyntaxConfig, value::ValueKind,
+};
 
 use super::view::View;
 use crate::{graph, markup::write_escaped};
 
 pub fn render(view: &View) -> Result<String, Error> {
     let mut environment = Environment::new();
-    environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
+    environment
+        .set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build()?);
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_formatter(|out, _, value| match value.kind() {
         ValueKind::None => Ok(()),
@@ -15,8 +18,8 @@ pub fn render(view: &View) -> Result<String, Error> {
         _ => Ok(write_escaped(&value.to_string(), out)?),
     });
     environment.add_template("report.html", include_str!("report.html"))?;
-    let view = serde_json::to_value(view)
-        .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
+    let view =
+        serde_json::to_value(view).map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))?;
     environment.get_template("report.html")?.render(context! {
         style => trusted(&[graph::STYLE, include_str!("report.css")].concat()),
         script => trusted(include_str!("report.js")),
@@ -41,6 +44,8 @@ fn value(json: serde_json::Value) -> Value {
         },
         serde_json::Value::String(text) => Value::from(text),
         serde_json::Value::Array(items) => items.into_iter().map(value).collect(),
-        serde_json::Value::Object(fields) => Value::from_pairs(fields.into_iter().map(|(name, json)| (name, value(json)))),
+        serde_json::Value::Object(fields) => {
+            Value::from_pairs(fields.into_iter().map(|(name, json)| (name, value(json))))
+        }
     }
 }

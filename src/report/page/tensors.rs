@@ -73,7 +73,7 @@ fn view(known: &Known, made: &Made, summaries: &mut Summaries, left: &mut u64) -
 }
 
 fn summarised(known: &Known, made: &Made) -> Result<Summary, String> {
-    match known.store.read(made.output) {
+    match known.store.look(made.output) {
         Ok(Artifact::Tensor(tensor)) => Ok(tensor.summary()),
         Ok(_) => Err("is no tensor".to_owned()),
         Err(error) => Err(format!("cannot be read: {error}")),

@@ -5,9 +5,7 @@ use serde::Serialize;
 use super::{
     clock,
     figures::{FigureView, figures},
-    judgement::{
-        ControlView, FindingView, VerdictView, controls, expectations, is_verdict, undecided, verdicts,
-    },
+    judgement::{ControlView, FindingView, VerdictView, controls, expectations, is_verdict, undecided, verdicts},
     known::Known,
     provenance::{ProvenanceView, WarningView, provenance, warnings},
     records::{Leaf, RecordView, records},
@@ -89,7 +87,7 @@ pub fn view(known: &Known, ending: Ending, content: String, summaries: &mut Summ
     let (records, more_records) = records(known, &made, is_verdict);
     let (tensors, more_tensors) = tensors(known, &made, summaries);
     let (provenance, more_provenance) = provenance(known);
-    let expectations = expectations(known);
+    let expectations = expectations(known, ending == Ending::GoesOn);
     let (state, headline) = ending.said();
     View {
         content,
