@@ -124,7 +124,9 @@ impl Web {
         self.widths.push(BEND);
         self.above.push(vec![]);
         self.below.push(vec![]);
-        self.order[row].push(bend);
+        // In the middle to begin with: a trunk at an edge would drag the rows below it to that side.
+        let middle = self.order[row].len() / 2;
+        self.order[row].insert(middle, bend);
         self.trunk.insert((from, row), bend);
         self.link(last, bend);
         bend
