@@ -416,3 +416,16 @@ fn a_commit_that_is_killed_is_whole_or_absent() {
         }
     }
 }
+
+#[test]
+fn who_only_looks_on_leaves_damage_for_the_run_to_find() {
+    let (_home, store) = store();
+    let entry = new(store.commit(entry(1, "a"), &outputs(1)).unwrap());
+    let output = &entry.outputs["tensor"];
+    assert_eq!(store.look(output).unwrap(), tensor(1));
+    let blob = store.blob_path(output.digest);
+    fs::write(&blob, "torn").unwrap();
+    assert!(matches!(store.look(output), Err(StoreError::Damaged { .. })));
+    assert!(blob.exists(), "it is still there");
+    assert!(matches!(store.read(output), Err(StoreError::Damaged { .. })) && !blob.exists());
+}

@@ -3,7 +3,9 @@
 //! The only file that names the catalogue of kinds.
 
 mod cli;
+mod graph;
 mod manifest;
+mod markup;
 mod plan;
 mod report;
 mod run;

@@ -3,13 +3,14 @@
 use crate::{
     plan::Plan,
     report::Results,
-    run::{Finding, Held, Record, Verdict},
+    run::{Control, Finding, Held, Record, Verdict},
 };
 
 /// What a run has to tell at its end.
 pub struct Told {
     pub verdicts: Vec<Verdict>,
     pub findings: Vec<Finding>,
+    pub controls: Vec<Control>,
 }
 
 /// The order in which outcomes are counted.
@@ -17,16 +18,18 @@ const COUNTED: [&str; 7] = ["ran", "reproduced", "same", "cached", "failed", "sk
 
 pub fn conclude(plan: &Plan, record: &Record, told: &Told, results: &Results) {
     told.verdicts.iter().for_each(|verdict| eprintln!("{}", judgement(verdict)));
+    told.controls.iter().for_each(|control| eprintln!("{}", check(control)));
     told.findings.iter().for_each(|finding| eprintln!("{}", sentence(finding)));
-    let (study, folder) = (&plan.manifest.study.name.value, results.folder().display());
+    let (study, page) = (&plan.manifest.study.name.value, results.page());
+    let page = page.display();
     let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
     let counts = counted(count);
     if record.nothing_to_do() {
-        eprintln!("{study}: nothing to do, all {} stages are cached; results in {folder}", count("cached"));
+        eprintln!("{study}: nothing to do, all {} stages are cached; report in {page}", count("cached"));
     } else if record.stopped.is_some() {
-        eprintln!("{study}: stopped ({counts}); the same command goes on from here");
+        eprintln!("{study}: stopped ({counts}); the same command goes on from here; report in {page}");
     } else {
-        eprintln!("{study}: {counts}; results in {folder}");
+        eprintln!("{study}: {counts}; report in {page}");
     }
 }
 
@@ -43,6 +46,16 @@ fn judgement(verdict: &Verdict) -> String {
         Some(title) => format!("{}: {text} ({title})", verdict.cell),
         None => format!("{}: {text}", verdict.cell),
     }
+}
+
+/// What a control checks and found, for people.
+fn check(control: &Control) -> String {
+    let found = match (&control.verdict, control.finished) {
+        (Some(verdict), _) => verdict.as_str().map_or_else(|| verdict.to_string(), str::to_owned),
+        (None, true) => "finished".to_owned(),
+        (None, false) => "not finished".to_owned(),
+    };
+    format!("control {}: {found} ({})", control.cell, control.control)
 }
 
 /// What an expectation says, for people.

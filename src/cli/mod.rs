@@ -7,6 +7,7 @@ mod diff;
 mod exit;
 mod export;
 mod fetch;
+mod graph;
 mod kinds;
 mod live;
 mod pace;
@@ -61,6 +62,7 @@ enum Command {
     Diff(diff::Arguments),
     Export(export::Arguments),
     Fetch(fetch::Arguments),
+    Graph(graph::Arguments),
     Stages(kinds::Arguments),
     Completions(completions::Arguments),
 }
@@ -84,6 +86,7 @@ pub fn main(catalogue: &'static [Kind]) -> ExitCode {
         Command::Diff(arguments) => diff::diff(&arguments, catalogue),
         Command::Export(arguments) => export::export(&arguments, catalogue),
         Command::Fetch(arguments) => fetch::fetch(&arguments, catalogue),
+        Command::Graph(arguments) => graph::graph(&arguments, catalogue),
         Command::Stages(arguments) => kinds::stages(&arguments, catalogue),
         Command::Completions(arguments) => Ok(completions::completions(&arguments)),
     };

@@ -1,11 +1,13 @@
 //! Takes down what happens in a run: results as stages finish, failures in `errors.log`, all of it on the screen.
 
+use std::sync::mpsc::Sender;
+
 use assay_cache::Store;
 
 use super::progress::Progress;
 use crate::{
     plan::Plan,
-    report::Results,
+    report::{Note, Results},
     run::{Event, Observer, Outcome},
 };
 
@@ -15,13 +17,20 @@ pub struct Recorder<'a> {
     store: &'a Store,
     results: &'a mut Results,
     progress: &'a mut Progress,
+    page: Sender<Note>,
     /// The first result that could not be written.
     pub broken: Option<String>,
 }
 
 impl<'a> Recorder<'a> {
-    pub fn new(plan: &'a Plan, store: &'a Store, results: &'a mut Results, progress: &'a mut Progress) -> Self {
-        Self { plan, store, results, progress, broken: None }
+    pub fn new(
+        plan: &'a Plan,
+        store: &'a Store,
+        results: &'a mut Results,
+        progress: &'a mut Progress,
+        page: Sender<Note>,
+    ) -> Self {
+        Self { plan, store, results, progress, page, broken: None }
     }
 
     fn note(&mut self, cell: usize, cause: &str) {
@@ -45,5 +54,7 @@ impl Observer for Recorder<'_> {
             }
             _ => {}
         }
+        // The writer of the page outlives the run; without one, the last page tells what went wrong.
+        let _ = Note::of(event).map(|note| self.page.send(note));
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     plan::{Plan, remember},
-    report::Results,
+    report::{Page, Results},
     run::{self, Finding, Held, Options, Outcome, Record, Stop, StopKind},
 };
 
@@ -83,14 +83,21 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     let session = open_session(&arguments.device);
     let mut results = Results::at(arguments.results.join(arguments.study.results_name(&plan)));
     let mut progress = Progress::new(&plan, &options, arguments.json);
-    let mut recorder = Recorder::new(&plan, &store, &mut results, &mut progress);
-    let record = run::run(&plan, &store, &*session, &stop, &options, &mut recorder)?;
-    let broken = recorder.broken.take();
+    let page = Page::of(&plan, &store, results.folder(), &arguments.study.set);
+    let ((record, broken), mut page) = page.beside(|notes| {
+        let mut recorder = Recorder::new(&plan, &store, &mut results, &mut progress, notes);
+        let record = run::run(&plan, &store, &*session, &stop, &options, &mut recorder);
+        (record, recorder.broken.take())
+    });
+    let record = record?;
     progress.end();
+    let written = page.finish(&record);
+    let broken = broken.or(written.err());
     remember(&plan, &record.entries, &store, &arguments.study.results_name(&plan))?;
     let told = Told {
         verdicts: run::verdicts(&plan, &record.entries, &store),
         findings: run::findings(&plan, &record.entries, &store),
+        controls: run::controls(&plan, &record.entries, &store),
     };
     results.finish().map_err(|error| Exit::failed(error.to_string()))?;
     if arguments.json {
@@ -168,9 +175,11 @@ fn document(plan: &Plan, record: &Record, told: &Told, results: &Results) -> Val
         "study": plan.manifest.study.name.value,
         "ok": record.complete() && !told.findings.iter().any(|finding| matches!(finding.held, Held::Fail { .. })),
         "results": results.folder(),
+        "report": results.page(),
         "stages": stages,
         "verdicts": told.verdicts,
         "expectations": told.findings,
+        "controls": told.controls,
     })
 }
 

@@ -101,6 +101,8 @@ pub struct StageDecl {
     pub over: Vec<Spanned<String>>,
     pub inputs: Vec<InputDecl>,
     pub title: Option<String>,
+    /// What its outcome says of the study's validity: it is a control, and no result.
+    pub control: Option<String>,
     /// Everything that is not reserved: a table node.
     pub params: Node,
 }

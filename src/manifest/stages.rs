@@ -32,11 +32,12 @@ fn stage(name: Spanned<String>, node: Node, axes: &[Axis], problems: &mut Vec<Pr
     let over = fields.list("over").map_or(Some(vec![]), |items| over(items, axes, fields.problems));
     let inputs = fields.table("inputs").map_or(Some(vec![]), |entries| inputs(entries, fields.problems));
     let title = fields.string("title").map(|title| title.value);
+    let control = fields.string("control").map(|control| control.value);
     // Hints for a cluster, never part of a key: a table, or a mistake.
     fields.table("resources");
     let span = fields.span.clone();
     let params = Node { span, value: NodeValue::Table(fields.rest()), base };
-    Some(StageDecl { name, kind: kind?, over: over?, inputs: inputs?, title, params })
+    Some(StageDecl { name, kind: kind?, over: over?, inputs: inputs?, title, control, params })
 }
 
 /// The axes of a stage, each of them known and there once.

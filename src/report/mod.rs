@@ -1,8 +1,10 @@
-//! Record + artifacts → what people read: the folder of results, and exports under human names.
+//! Record + artifacts → what people read: the folder of results with its page, and exports under human names.
 
 mod export;
 mod layout;
+mod page;
 mod results;
 
 pub use export::{Formats, export};
+pub use page::{Note, Page};
 pub use results::{Results, replace};

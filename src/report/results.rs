@@ -12,7 +12,7 @@ use std::{
 use assay_cache::{Digest, Entry, Key, Store};
 use serde::{Deserialize, Serialize};
 
-use super::layout::stored;
+use super::{layout::stored, page::PAGE};
 use crate::plan::{Cell, Plan};
 
 /// The results of one study.
@@ -34,7 +34,7 @@ struct Behind {
 const INDEX: &str = "index.json";
 
 /// The port types that people read; prompts, tokens and models are for other stages.
-const READ_BY_PEOPLE: [&str; 3] = ["table", "record", "figure"];
+pub const READ_BY_PEOPLE: [&str; 3] = ["table", "record", "figure"];
 
 impl Results {
     pub fn at(folder: PathBuf) -> Self {
@@ -49,6 +49,11 @@ impl Results {
     /// The key of each cell that has files here, by its id.
     pub fn keys(&self) -> BTreeMap<String, Key> {
         self.index.values().map(|behind| (behind.stage.clone(), behind.key)).collect()
+    }
+
+    /// The study on one page, which stands among the results.
+    pub fn page(&self) -> PathBuf {
+        self.folder.join(PAGE)
     }
 
     /// Writes what people read of a finished cell, unless it is there already.

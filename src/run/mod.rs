@@ -24,4 +24,4 @@ pub use expect::{Finding, Held, findings};
 pub use fetch::fetch;
 pub use record::{Outcome, Record};
 pub use stop::{Stop, StopKind};
-pub use verdicts::{Verdict, verdicts};
+pub use verdicts::{Control, Verdict, controls, verdicts};

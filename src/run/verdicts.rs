@@ -4,7 +4,7 @@ use assay_cache::{Entry, Found, Store};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::plan::Plan;
+use crate::plan::{Cell, Plan};
 
 /// The verdict of one cell.
 #[derive(Clone, Debug, Serialize)]
@@ -18,14 +18,40 @@ pub struct Verdict {
 /// The output whose field of the same name is a verdict.
 const PORT: &str = "verdict";
 
+/// What a control found: a check of the study's validity, which is neither a verdict nor an expectation.
+#[derive(Clone, Debug, Serialize)]
+pub struct Control {
+    pub cell: String,
+    /// What it checks, as the manifest says it.
+    pub control: String,
+    /// Whether its stage is finished.
+    pub finished: bool,
+    /// What it decided, where it decides something; its other outputs stand in the results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Value>,
+}
+
 /// The verdicts of the finished cells, in the order of the plan. They are short, so they stand in the entries.
 pub fn verdicts(plan: &Plan, entries: &[Option<Entry>], store: &Store) -> Vec<Verdict> {
-    let verdict = |(cell, entry): (&crate::plan::Cell, &Option<Entry>)| {
-        let output = entry.as_ref()?.outputs.get(PORT)?;
-        let found = store.read(output).ok()?.look_up(&[PORT.to_owned()], &[]).ok()?;
-        let Found::One(verdict) = found else { return None };
-        let title = plan.manifest.stages[cell.stage].title.clone();
-        Some(Verdict { cell: cell.id.clone(), title, verdict })
+    let verdict = |(cell, entry): (&Cell, &Option<Entry>)| {
+        let stage = &plan.manifest.stages[cell.stage];
+        let verdict = decided(entry.as_ref()?, store).filter(|_| stage.control.is_none())?;
+        Some(Verdict { cell: cell.id.clone(), title: stage.title.clone(), verdict })
     };
     plan.cells.iter().zip(entries).filter_map(verdict).collect()
+}
+
+/// The cells of stages that the manifest declares to be controls, finished or not.
+pub fn controls(plan: &Plan, entries: &[Option<Entry>], store: &Store) -> Vec<Control> {
+    let control = |(cell, entry): (&Cell, &Option<Entry>)| {
+        let control = plan.manifest.stages[cell.stage].control.clone()?;
+        let verdict = entry.as_ref().and_then(|entry| decided(entry, store));
+        Some(Control { cell: cell.id.clone(), control, finished: entry.is_some(), verdict })
+    };
+    plan.cells.iter().zip(entries).filter_map(control).collect()
+}
+
+fn decided(entry: &Entry, store: &Store) -> Option<Value> {
+    let found = store.read(entry.outputs.get(PORT)?).ok()?.look_up(&[PORT.to_owned()], &[]).ok()?;
+    if let Found::One(verdict) = found { Some(verdict) } else { None }
 }

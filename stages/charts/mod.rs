@@ -22,6 +22,7 @@ mod text;
 
 pub use data::{check, panel};
 pub use png::render_png;
+pub use raster::base64;
 
 use bars::Bars;
 use color::INK;

@@ -37,7 +37,8 @@ pub fn pixels(base64: &str) -> Result<(Vec<Rgb>, usize), String> {
     Ok((colors.iter().map(|[r, g, b]| Rgb(*r, *g, *b)).collect(), info.width as usize))
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// Bytes as text, by RFC 4648.
+pub fn base64(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
     for chunk in bytes.chunks(3) {
         let word = chunk.iter().enumerate().fold(0u32, |word, (i, byte)| word | u32::from(*byte) << (16 - 8 * i));

@@ -1,8 +1,10 @@
 //! End-to-end tests: the real binary on real manifests. One binary, so that the tensor framework is linked once.
 
+mod browser;
 mod cutoff;
 mod diff;
 mod force;
+mod graph;
 mod interruption;
 mod layering;
 mod lifecycle;
@@ -10,6 +12,7 @@ mod mistakes;
 mod progress;
 mod quickstart;
 mod readme;
+mod report;
 mod runners;
 mod sandbox;
 mod selection;
