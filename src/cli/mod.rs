@@ -87,8 +87,8 @@ fn parse(mut arguments: Vec<OsString>) -> Result<Arguments, clap::Error> {
     Arguments::from_arg_matches(&Arguments::command().try_get_matches_from(arguments)?)
 }
 
-/// Logs go to stderr; `ASSAY_LOG` sets what is logged (`debug`, `assay_stages=trace`).
+/// Logs go to stderr: warnings, and how far downloads are. `ASSAY_LOG` sets what is logged (`debug`, `assay_stages=trace`).
 fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ASSAY_LOG").unwrap_or_else(|_| "warn".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ASSAY_LOG").unwrap_or_else(|_| "warn,fetch=info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
 }

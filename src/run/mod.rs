@@ -18,7 +18,7 @@ use assay_cache::Entry;
 pub use coordinator::{Options, run};
 pub use event::{Event, Observer};
 pub use expect::{Finding, Held, findings};
-pub use fetch::fetch;
+pub use fetch::{complete, fetch};
 pub use stop::{Stop, StopKind};
 pub use verdicts::{Verdict, verdicts};
 

@@ -11,11 +11,11 @@ use serde_json::Value;
 use super::role;
 use crate::contract::SourceError;
 
-const CONFIG: &str = "config.json";
-const INDEX: &str = "model.safetensors.index.json";
+pub const CONFIG: &str = "config.json";
+pub const INDEX: &str = "model.safetensors.index.json";
 
-/// Files of a folder whose role follows from their name.
-const NAMED: [(&str, &str); 4] = [
+/// Files of a folder whose role follows from their name; the first is what makes it a checkpoint.
+pub const NAMED: [(&str, &str); 4] = [
     (role::CONFIG, CONFIG),
     (role::TOKENIZER, "tokenizer.json"),
     (role::TOKENIZER_CONFIG, "tokenizer_config.json"),
@@ -71,20 +71,25 @@ fn shards(path: &Path, names: &[String]) -> Result<Vec<String>, SourceError> {
     if names.iter().any(|name| name == INDEX) {
         return indexed(&path.join(INDEX));
     }
+    unindexed(names).map_err(|message| wrong(path, &message))
+}
+
+/// The weight file among `names`, where there is no index: `model.safetensors`, else the only one.
+pub fn unindexed(names: &[String]) -> Result<Vec<String>, String> {
     let found = ending(names, ".safetensors");
     match found.as_slice() {
         _ if found.contains(&"model.safetensors") => Ok(vec!["model.safetensors".to_owned()]),
-        [] if names.iter().any(|name| name.starts_with("pytorch_model")) => Err(wrong(
-            path,
-            "its weights are PyTorch pickles, which are programs and not read: convert them to safetensors",
-        )),
+        [] if names.iter().any(|name| name.starts_with("pytorch_model") || name.ends_with(".pth")) => Err(
+            "its weights are PyTorch pickles, which are programs and not read: convert them to safetensors".to_owned(),
+        ),
         [] => Ok(vec![]), // a configuration and a tokenizer are enough for `init`
         [one] => Ok(vec![(*one).to_owned()]),
-        many => Err(wrong(path, &format!("it holds several safetensors files and no {INDEX}: {}", many.join(", ")))),
+        many => Err(format!("it holds several safetensors files and no {INDEX}: {}", many.join(", "))),
     }
 }
 
-fn indexed(index: &Path) -> Result<Vec<String>, SourceError> {
+/// The weight files that an index names, in order.
+pub fn indexed(index: &Path) -> Result<Vec<String>, SourceError> {
     let text = fs::read_to_string(index).map_err(|error| unavailable(index, &error))?;
     let value: Value = serde_json::from_str(&text).map_err(|error| wrong(index, &error.to_string()))?;
     let map = value["weight_map"].as_object().ok_or_else(|| wrong(index, "there is no `weight_map`"))?;
@@ -119,12 +124,12 @@ fn listing(path: &Path) -> Result<Vec<String>, SourceError> {
     Ok(names)
 }
 
-fn ending<'a>(names: &'a [String], suffix: &str) -> Vec<&'a str> {
+pub fn ending<'a>(names: &'a [String], suffix: &str) -> Vec<&'a str> {
     names.iter().map(String::as_str).filter(|name| name.ends_with(suffix)).collect()
 }
 
 /// The first few of `names`, for a message.
-fn listed(names: &[String]) -> String {
+pub fn listed(names: &[String]) -> String {
     const SHOWN: usize = 8;
     match names.len() {
         0 => "nothing".to_owned(),

