@@ -1,7 +1,8 @@
 //! The kind `forward` on the fixtures' models: ports, outputs, units, and edits that change nothing.
 
 use super::*;
-use crate::lm::fixture::{Fixture, distance, engine, given, inputs, prompts, stage};
+use crate::lm::ModelFacts;
+use crate::lm::fixture::{FAMILIES, Fixture, distance, engine, given, inputs, prompts, stage};
 
 fn values(outputs: &Outputs, port: &str) -> (Vec<usize>, Vec<f32>) {
     match &outputs.artifacts[port] {
@@ -23,7 +24,7 @@ fn run(family: &str, toml: &str) -> Outputs {
 fn raw_values_agree_with_pytorch_and_axes_with_the_ports() {
     let toml =
         "capture = [{ site = \"pattern\" }, { site = \"logits\" }, { site = \"z\", as = \"heads\", layers = [2] }]";
-    for family in ["gpt_neox", "llama"] {
+    for family in FAMILIES {
         let outputs = run(family, toml);
         let ports = Stage::ports(&stage::<Forward>(toml), &given(family)).unwrap();
         let names: Vec<_> = ports.outputs.iter().map(|port| port.name.as_str()).collect();
@@ -42,8 +43,10 @@ fn raw_values_agree_with_pytorch_and_axes_with_the_ports() {
         assert!(distance(&logits[21 * 257..(21 + 14) * 257], expected.get("b.logits")) < 1e-4);
         assert!(logits[(21 + 14) * 257..].iter().all(|x| x.is_nan()));
         let (shape, heads) = values(&outputs, "heads");
-        assert_eq!(shape, [2, 1, 21, 4, 16]);
-        assert!(distance(&heads[..21 * 64], &expected.get("a.z")[2 * 21 * 64..]) < 1e-4);
+        let d_head = ModelFacts::of(&Fixture::of(family).config).unwrap().d_head;
+        assert_eq!(shape, [2, 1, 21, 4, d_head]);
+        let layer = 21 * 4 * d_head;
+        assert!(distance(&heads[..layer], &expected.get("a.z")[2 * layer..]) < 1e-4, "{family}");
         let Artifact::Tensor(heads) = &outputs.artifacts["heads"] else { panic!("heads") };
         assert_eq!(heads.axes[1].labels, Some(vec!["2".to_owned()]));
         let Artifact::Tensor(length) = &outputs.artifacts["length"] else { panic!("length") };

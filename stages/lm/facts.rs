@@ -24,6 +24,9 @@ pub struct ModelFacts {
     /// The longest text that the model was made for, where the config says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
+    /// How many positions it has embeddings for, where they are learned: it can read no longer text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<usize>,
     /// The sites that the family has.
     pub sites: Vec<Site>,
 }
@@ -84,6 +87,7 @@ impl From<&Architecture> for ModelFacts {
             d_head: architecture.d_head,
             vocab: architecture.vocab,
             context: architecture.context,
+            positions: architecture.embed.positions.as_ref().map(|table| table.shape[0]),
             sites: architecture.sites(),
         }
     }
