@@ -12,6 +12,7 @@ use assay_stages::{
     lm::{
         ModelFacts,
         source::{Origin, Wanted},
+        text::tokenizer::Bos,
         weights::files::ModelFiles,
     },
 };
@@ -27,5 +28,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let folder = config.parent().expect("a file has a folder").to_owned();
     let Ok(found) = Origin::Path(folder.clone()).find(None, Wanted::Configuration, Fetch::Never) else { return };
     assert!(found.files.values().all(|path| path.starts_with(&folder)));
-    let _ = ModelFiles(&found.files).tokenizer();
+    let Ok(tokenizer) = ModelFiles(&found.files).tokenizer() else { return };
+    if let Ok(ids) = tokenizer.encode("ab  12\n<s>é", Bos::default(), Some(8)) {
+        let _ = tokenizer.decode(&ids, true);
+    }
 });

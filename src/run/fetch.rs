@@ -1,5 +1,7 @@
 //! Brings the sources of a plan to this machine.
 
+use std::collections::BTreeMap;
+
 use assay_stages::{Fetch, SourceError};
 
 use crate::plan::{Cell, Plan, Sources};
@@ -22,13 +24,20 @@ fn is_missing(cell: &Cell) -> bool {
 
 fn bring<'a>(cells: impl Iterator<Item = &'a Cell>, mut tell: impl FnMut(&str)) -> Vec<(String, SourceError)> {
     let mut failures = Vec::new();
+    let mut tried = BTreeMap::new();
     for cell in cells {
-        if is_missing(cell) {
-            tell(&cell.id);
-        }
-        if let Err(error) = cell.body.resolve(Fetch::IfMissing) {
-            failures.push((cell.id.clone(), error));
-        }
+        // what is missing twice, for the same reason, is fetched and waited for once
+        let brought = match &cell.sources {
+            Sources::NotFetched(reason) => tried
+                .entry(reason.as_str())
+                .or_insert_with(|| {
+                    tell(&cell.id);
+                    cell.body.resolve(Fetch::IfMissing).map(drop)
+                })
+                .clone(),
+            Sources::Here { .. } => cell.body.resolve(Fetch::IfMissing).map(drop),
+        };
+        failures.extend(brought.err().map(|error| (cell.id.clone(), error)));
     }
     failures
 }

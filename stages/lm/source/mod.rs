@@ -116,12 +116,11 @@ impl Origin {
             }
         };
         let found = Found { files: local::find(&path)?, provenance };
-        match wanted == Wanted::Configuration || found.has_weights() {
-            true => Ok(found),
-            false => Err(SourceError::Unavailable(format!(
-                "{self} has a configuration, but no weights (*.safetensors)"
-            ))),
+        if wanted == Wanted::Configuration || found.has_weights() {
+            return Ok(found);
         }
+        let names = if path.is_dir() { local::listing(&path)? } else { vec![] };
+        Err(SourceError::Unavailable(format!("{self} has a configuration, but {}", local::no_weights(&names))))
     }
 }
 

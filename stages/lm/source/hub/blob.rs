@@ -27,13 +27,7 @@ use crate::contract::SourceError;
 const NEWS: Duration = Duration::from_secs(10);
 
 /// The file of the cache that holds `remote`, downloaded if it is not there. `url` is its path at the hub.
-pub fn download(
-    hub: &Hub,
-    client: &Client,
-    place: &Place,
-    remote: &Remote,
-    url: &str,
-) -> Result<PathBuf, SourceError> {
+pub fn download(hub: &Hub, client: &Client, place: &Place, remote: &Remote, url: &str) -> Result<PathBuf, SourceError> {
     let blob = place.blob(remote.digest.hex());
     if is_whole(&blob, remote) {
         return Ok(blob);
@@ -246,7 +240,5 @@ pub fn link(blob: &Path, place: &Path) -> Result<(), SourceError> {
         })
     });
     let temporary = temporary.map_err(in_cache(folder))?;
-    fs::rename(temporary.path(), place).map_err(in_cache(place))?;
-    let _ = temporary.into_temp_path().keep(); // it has another name now
-    Ok(())
+    fs::rename(temporary.path(), place).map_err(in_cache(place))
 }

@@ -57,7 +57,9 @@ impl Client {
                 let wrong = |why: String| SourceError::Unavailable(format!("{}: {why}", path.display()));
                 let pem = fs::read(path).map_err(|error| wrong(error.to_string()))?;
                 let roots: Vec<_> = parse_pem(&pem)
-                    .filter_map(|item| if let Ok(PemItem::Certificate(certificate)) = item { Some(certificate) } else { None })
+                    .filter_map(
+                        |item| if let Ok(PemItem::Certificate(certificate)) = item { Some(certificate) } else { None },
+                    )
                     .collect();
                 if roots.is_empty() {
                     return Err(wrong("there is no certificate in it".to_owned()));
@@ -168,7 +170,9 @@ impl Client {
             }
             (_, "EntryNotFound") => format!("the hub lists {path}, but does not have it"),
             (401 | 403, _) if token.is_some() => format!("{endpoint} refuses it ({status} {message}): {identify}"),
-            (401 | 403, _) => format!("{endpoint} has no such repository, or a private one: check the name, or {identify}"),
+            (401 | 403, _) => {
+                format!("{endpoint} has no such repository, or a private one: check the name, or {identify}")
+            }
             (404, _) => format!("{endpoint} has no such repository: check the name, or if it is private: {identify}"),
             _ => format!("{endpoint}{path} answers with HTTP status {status} {code} {message}").trim_end().to_owned(),
         }
@@ -204,12 +208,30 @@ fn same_origin(a: &str, b: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
+
+    #[test]
+    fn certificates_that_are_none_are_named() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"no certificate").unwrap();
+        let path = file.path().as_os_str().to_owned();
+        let settings = Settings::of(|name| match name {
+            "HF_HOME" => Some("/f".into()),
+            "SSL_CERT_FILE" => Some(path.clone()),
+            _ => None,
+        });
+        let error = Client::new(&settings.unwrap()).err().unwrap().to_string();
+        assert!(error.contains("no certificate in it") && error.contains(file.path().to_str().unwrap()), "{error}");
+    }
 
     #[test]
     fn a_token_stays_with_its_host() {
         assert!(same_origin("https://hub.co/a", "https://HUB.co"));
-        for other in ["https://cdn.hub.co/a", "http://hub.co/a", "https://hub.co:444/a", "https://hub.co.evil/a", "hub.co"] {
+        for other in
+            ["https://cdn.hub.co/a", "http://hub.co/a", "https://hub.co:444/a", "https://hub.co.evil/a", "hub.co"]
+        {
             assert!(!same_origin(other, "https://hub.co"), "{other}");
         }
     }

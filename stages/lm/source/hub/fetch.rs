@@ -30,8 +30,8 @@ pub fn fetch(hub: &Hub, settings: &Settings, place: &Place, wanted: Wanted) -> R
         Wanted::Everything => listing.weights(hub, index_blob.as_deref())?,
     };
     let snapshot = place.snapshot(&listing.commit);
-    // The configuration is what makes a snapshot, and the index what makes weights: they come last.
-    let files = weights.iter().chain(&index).chain(beside.iter().rev());
+    // Without what the index names there are no weights, without a configuration no snapshot: it comes last.
+    let files = index.iter().chain(&weights).chain(beside.iter().rev());
     let blobs = files.map(|remote| Ok((remote, get(remote)?))).collect::<Result<Vec<_>, SourceError>>()?;
     for (remote, blob) in blobs {
         link(&blob, &snapshot.join(&remote.name))?;

@@ -88,6 +88,10 @@ impl Listing {
         Ok(Self { commit: answer.sha, files: answer.siblings })
     }
 
+    fn names(&self) -> Vec<String> {
+        self.files.iter().map(|file| file.rfilename.clone()).collect()
+    }
+
     fn has(&self, name: &str) -> bool {
         self.files.iter().any(|file| file.rfilename == name)
     }
@@ -95,7 +99,8 @@ impl Listing {
     /// Those of the files beside the weights that there are; what there is not.
     pub fn beside(&self, hub: &Hub) -> Result<(Vec<Remote>, Vec<&'static str>), SourceError> {
         if !self.has(local::CONFIG) {
-            return Err(hub.wrong(&format!("there is no {} in it; {}", local::CONFIG, self.instead())));
+            let (config, weights) = (local::CONFIG, local::no_weights(&self.names()));
+            return Err(hub.wrong(&format!("it has no {config}, and {weights}")));
         }
         let (there, absent): (Vec<&str>, Vec<&str>) =
             local::NAMED.iter().map(|(_, name)| *name).partition(|name| self.has(name));
@@ -113,13 +118,10 @@ impl Listing {
     pub fn weights(&self, hub: &Hub, index: Option<&Path>) -> Result<Vec<Remote>, SourceError> {
         let names = match index {
             Some(index) => local::indexed(index)?,
-            None => {
-                let names: Vec<String> = self.files.iter().map(|file| file.rfilename.clone()).collect();
-                local::unindexed(&names).map_err(|message| hub.wrong(&message))?
-            }
+            None => local::unindexed(&self.names()).map_err(|message| hub.wrong(&message))?,
         };
         if names.is_empty() {
-            return Err(hub.wrong(&format!("there are no weights (*.safetensors) in it; {}", self.instead())));
+            return Err(hub.wrong(&format!("it has {}", local::no_weights(&self.names()))));
         }
         names.iter().map(|name| self.remote(hub, name)).collect()
     }
@@ -129,15 +131,6 @@ impl Listing {
             return Err(hub.wrong(&format!("{} names {name}, which the repository does not have", local::INDEX)));
         };
         file.described().ok_or_else(|| hub.wrong(&format!("the hub gives no digest and size for {name}")))
-    }
-
-    /// What somebody could do with a repository that has not what a model needs.
-    fn instead(&self) -> String {
-        let names: Vec<String> = self.files.iter().map(|file| file.rfilename.clone()).collect();
-        match local::ending(&names, ".gguf").first() {
-            Some(gguf) => format!("it has GGUF files: download one (such as {gguf}) and give its path as the source"),
-            None => format!("it holds {}", local::listed(&names)),
-        }
     }
 }
 

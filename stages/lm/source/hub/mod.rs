@@ -10,6 +10,8 @@ mod client;
 mod fetch;
 mod git;
 mod listing;
+#[cfg(test)]
+mod server;
 mod settings;
 #[cfg(test)]
 mod tests;

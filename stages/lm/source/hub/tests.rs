@@ -1,98 +1,21 @@
 //! The hub, played by a server of our own on this machine: what it is asked, what it answers, and what of it ends in
 //! the cache.
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead, BufReader, Write},
-    net::{TcpListener, TcpStream},
-    sync::{Arc, Mutex},
-    thread,
-    time::Duration,
-};
+use std::{collections::BTreeMap, thread, time::Duration};
 
 use sha2::{Digest as _, Sha256};
 
 use super::{
     git::GitBlob,
+    server::{Asked, Reply, Server, ok, status},
     settings::{Settings, Token},
     *,
 };
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// What was asked: the path, and the headers by their names in small letters.
-#[derive(Clone, Debug)]
-struct Asked {
-    path: String,
-    headers: BTreeMap<String, String>,
-}
-
-#[derive(Clone, Default)]
-struct Reply {
-    status: u16,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-    /// The connection is lost after this many bytes of the body.
-    cut: Option<usize>,
-}
-
-type Play = Arc<dyn Fn(&Asked, usize) -> Reply + Send + Sync>;
-
-/// A server that answers each request as `play` says, given the request and how many of its path came before.
-struct Server {
-    address: String,
-    asked: Arc<Mutex<Vec<Asked>>>,
-}
-
-impl Server {
-    fn new(play: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}", listener.local_addr().unwrap());
-        let asked = Arc::new(Mutex::new(vec![]));
-        let (seen, play) = (Arc::clone(&asked), Arc::new(play) as Play);
-        thread::spawn(move || {
-            for stream in listener.incoming().flatten() {
-                let (seen, play) = (Arc::clone(&seen), Arc::clone(&play));
-                thread::spawn(move || answer(stream, &seen, &play));
-            }
-        });
-        Self { address, asked }
-    }
-
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.asked().into_iter().map(|asked| asked.path).collect()
-    }
-}
-
-fn answer(mut stream: TcpStream, seen: &Mutex<Vec<Asked>>, play: &Play) {
-    let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
-    let Some(path) = lines.next().and_then(|line| line.split(' ').nth(1).map(str::to_owned)) else { return };
-    let headers = lines.take_while(|line| !line.is_empty());
-    let pairs = headers.filter_map(|line| line.split_once(": ").map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned())));
-    let asked = Asked { path, headers: pairs.collect() };
-    let before = {
-        let mut seen = seen.lock().unwrap();
-        seen.push(asked.clone());
-        seen.iter().filter(|other| other.path == asked.path).count() - 1
-    };
-    let reply = play(&asked, before);
-    let mut head = format!("HTTP/1.1 {} X\r\nConnection: close\r\nContent-Length: {}\r\n", reply.status, reply.body.len());
-    reply.headers.iter().for_each(|(name, value)| head += &format!("{name}: {value}\r\n"));
-    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(b"\r\n"));
-    let _ = stream.write_all(&reply.body[..reply.cut.unwrap_or(reply.body.len())]);
-}
-
-fn ok(body: impl Into<Vec<u8>>) -> Reply {
-    Reply { status: 200, body: body.into(), ..Reply::default() }
-}
-
-fn status(status: u16, headers: &[(&str, &str)]) -> Reply {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Reply { status, headers, ..Reply::default() }
+fn paths(server: &Server) -> Vec<String> {
+    server.asked().into_iter().map(|asked| asked.path).collect()
 }
 
 fn sha256(bytes: &[u8]) -> String {
@@ -147,7 +70,8 @@ impl Repository {
         }
         let name = asked.path.strip_prefix(&format!("/org/tiny/resolve/{COMMIT}/"));
         let Some(bytes) = name.and_then(|name| self.0.get(name)) else { return status(404, &[]) };
-        match asked.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()) {
+        match asked.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok())
+        {
             Some(from) => Reply {
                 status: 206,
                 headers: vec![("Content-Range".into(), format!("bytes {from}-{}/{}", bytes.len() - 1, bytes.len()))],
@@ -213,10 +137,14 @@ fn what_a_model_needs_is_fetched_once() {
     assert_eq!(found.provenance["commit"], COMMIT);
     assert_eq!(found.files.keys().collect::<Vec<_>>(), ["config", "tokenizer", "weights/00000"]);
     assert_eq!(fs::read(&found.files["weights/00000"]).unwrap(), repository.0["model.safetensors"]);
-    let mut paths = server.paths();
+    let mut paths = paths(&server);
     assert_eq!(paths.remove(0), "/api/models/org/tiny/revision/main?blobs=true");
     let file = |name: &str| format!("/org/tiny/resolve/{COMMIT}/{name}");
-    assert_eq!(paths, [file("model.safetensors"), file("tokenizer.json"), file("config.json")], "the configuration last");
+    assert_eq!(
+        paths,
+        [file("model.safetensors"), file("tokenizer.json"), file("config.json")],
+        "the configuration last"
+    );
 
     // as `huggingface_hub` has it
     assert_eq!(fs::read_to_string(cache.file("refs/main")).unwrap(), COMMIT);
@@ -237,10 +165,11 @@ fn what_a_model_needs_is_fetched_once() {
 fn a_configuration_comes_without_weights_and_they_later() {
     let server = Repository::tiny().server();
     let cache = Cache::at(&server);
-    let find = |wanted, fetch| Hub { repository: "org/tiny", revision: "step0" }.find_with(&cache.settings, wanted, fetch);
+    let find =
+        |wanted, fetch| Hub { repository: "org/tiny", revision: "step0" }.find_with(&cache.settings, wanted, fetch);
     let found = find(Wanted::Configuration, Fetch::IfMissing).unwrap();
     assert_eq!(found.files.keys().collect::<Vec<_>>(), ["config", "tokenizer"]);
-    assert!(server.paths()[0].contains("/revision/step0?"), "{:?}", server.paths());
+    assert!(paths(&server)[0].contains("/revision/step0?"), "{:?}", paths(&server));
     let error = find(Wanted::Everything, Fetch::Never).unwrap_err().to_string();
     assert!(error.contains("org/tiny at step0; `assay fetch MANIFEST` brings its weights"), "{error}");
     let before = server.asked().len();
@@ -269,7 +198,7 @@ fn a_revision_is_one_part_of_an_address() {
     let server = Repository::tiny().server();
     let cache = Cache::at(&server);
     cache.find("refs/pr/1", Fetch::IfMissing).unwrap();
-    assert_eq!(server.paths()[0], "/api/models/org/tiny/revision/refs%2Fpr%2F1?blobs=true");
+    assert_eq!(paths(&server)[0], "/api/models/org/tiny/revision/refs%2Fpr%2F1?blobs=true");
     assert_eq!(fs::read_to_string(cache.file("refs/refs/pr/1")).unwrap(), COMMIT);
     assert!(matches!(cache.find("../../x", Fetch::IfMissing), Err(SourceError::Unavailable(_))));
 }
@@ -418,16 +347,17 @@ fn failures_that_pass_are_waited_for_and_others_not_for_ever() {
 fn repositories_without_what_is_needed_say_what_they_have() {
     let refused = |repository: Repository| Cache::at(&repository.server()).fetched().unwrap_err();
     let bin = refused(Repository::tiny().without("model.safetensors"));
-    assert!(bin.contains("PyTorch pickles"), "{bin}");
+    assert!(bin.contains("only pytorch_model.bin: PyTorch's pickles are programs"), "{bin}");
     let gguf = Repository(BTreeMap::from([("tiny.Q4_K_M.gguf", vec![])]));
-    assert!(refused(gguf).contains("download one (such as tiny.Q4_K_M.gguf) and give its path"));
+    assert!(refused(gguf).contains("give the path of one file, such as tiny.Q4_K_M.gguf"));
     let empty = refused(Repository::tiny().without("model.safetensors").without("pytorch_model.bin"));
-    assert!(empty.contains("no weights (*.safetensors) in it; it holds README.md, config.json"), "{empty}");
+    assert!(empty.contains("no weights (*.safetensors); there are README.md, config.json"), "{empty}");
     let nonsense = Server::new(|_, _| ok("<html>"));
     assert!(Cache::at(&nonsense).fetched().unwrap_err().contains("not what it should be"));
     let evil = Server::new(|_, _| ok(json!({ "sha": "../../../../etc", "siblings": [] }).to_string()));
     assert!(Cache::at(&evil).fetched().unwrap_err().contains("which is none"));
-    let unnamed = json!({ "sha": COMMIT, "siblings": [{ "rfilename": "config.json", "blobId": "../../x", "size": 1 }] });
+    let unnamed =
+        json!({ "sha": COMMIT, "siblings": [{ "rfilename": "config.json", "blobId": "../../x", "size": 1 }] });
     let unnamed = Server::new(move |_, _| ok(unnamed.to_string()));
     assert!(Cache::at(&unnamed).fetched().unwrap_err().contains("no digest and size for config.json"));
 }
@@ -445,7 +375,7 @@ fn two_at_once_download_once() {
         let found: Vec<_> = fetches.into_iter().map(|fetch| fetch.join().unwrap()).collect();
         assert!(found.iter().all(|files| *files == found[0]));
     });
-    let weights = server.paths().iter().filter(|path| path.ends_with("model.safetensors")).count();
+    let weights = paths(&server).iter().filter(|path| path.ends_with("model.safetensors")).count();
     assert_eq!(weights, 1);
 }
 
@@ -483,7 +413,7 @@ fn a_cache_that_others_filled_is_read_as_it_is() {
     assert_eq!(server.asked().len(), 0);
     // who may fetch asks for what else there is at that commit, not at the branch's newest
     cache.fetched().unwrap();
-    assert_eq!(server.paths()[0], "/api/models/org/tiny/revision/0123abcd?blobs=true");
+    assert_eq!(paths(&server)[0], "/api/models/org/tiny/revision/0123abcd?blobs=true");
 }
 
 #[test]

@@ -26,7 +26,10 @@ const LONGEST_PIECE: usize = 1024;
 
 pub fn tokenizer(vocabulary: &Vocabulary) -> Result<Bare, TokenizerError> {
     if vocabulary.gguf.meta(&key("precompiled_charsmap")).is_some() {
-        return Err(TokenizerError(format!("`{}`: rewriting characters is not supported", key("precompiled_charsmap"))));
+        return Err(TokenizerError(format!(
+            "`{}`: rewriting characters is not supported",
+            key("precompiled_charsmap")
+        )));
     }
     let gemma = vocabulary.gguf.family().is_gemma();
     let pieces: Vec<String> = vocabulary.tokens.iter().map(|token| spelled(token, gemma)).collect();
@@ -60,11 +63,7 @@ fn unknown<'a>(vocabulary: &Vocabulary<'a>) -> Result<Option<&'a str>, Tokenizer
 }
 
 /// Every way to make a piece of two others, the best piece first. Control tokens and bytes are never made of text.
-fn merges(
-    pieces: &[String],
-    vocabulary: &Vocabulary,
-    gemma: bool,
-) -> Result<Vec<(String, String)>, TokenizerError> {
+fn merges(pieces: &[String], vocabulary: &Vocabulary, gemma: bool) -> Result<Vec<(String, String)>, TokenizerError> {
     let scores = scores(pieces.len(), vocabulary, gemma)?;
     let joined = |id: usize| matches!(vocabulary.kind(id), kind::NORMAL | kind::USER_DEFINED);
     let ids: HashMap<&str, usize> =

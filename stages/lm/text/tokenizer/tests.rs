@@ -160,7 +160,8 @@ fn listed<T: serde::de::DeserializeOwned>(value: &Value) -> Vec<T> {
 
 /// A file with the tokens of a reference, of this architecture and kind of tokenizer.
 fn with_tokens(reference: &Value, architecture: &str, model: &str) -> Writer {
-    let tokens: Vec<&str> = reference["tokens"].as_array().unwrap().iter().map(|token| token.as_str().unwrap()).collect();
+    let tokens: Vec<&str> =
+        reference["tokens"].as_array().unwrap().iter().map(|token| token.as_str().unwrap()).collect();
     Writer::default()
         .meta("general.architecture", 8, text(architecture))
         .u32(&format!("{architecture}.attention.head_count"), 1)
@@ -180,11 +181,14 @@ fn assert_ids(tokenizer: &Tokenizer, texts: &Value, expected: &Value, what: &str
 #[test]
 fn byte_level_ids_are_those_of_transformers() {
     let reference = &reference()["byte_level"];
-    let merges: Vec<&str> = reference["merges"].as_array().unwrap().iter().map(|merge| merge.as_str().unwrap()).collect();
+    let merges: Vec<&str> =
+        reference["merges"].as_array().unwrap().iter().map(|merge| merge.as_str().unwrap()).collect();
     for (rule, ids) in reference["ids"].as_object().unwrap() {
-        let file = with_tokens(reference, "llama", "gpt2")
-            .meta("tokenizer.ggml.pre", 8, text(rule))
-            .meta("tokenizer.ggml.merges", 9, texts(&merges));
+        let file = with_tokens(reference, "llama", "gpt2").meta("tokenizer.ggml.pre", 8, text(rule)).meta(
+            "tokenizer.ggml.merges",
+            9,
+            texts(&merges),
+        );
         assert_ids(&opened(file).unwrap(), &reference["texts"], ids, rule);
     }
 }
@@ -225,9 +229,11 @@ fn sentence_piece_vocabularies_that_do_not_fit_are_refused() {
 
 #[test]
 fn two_tokens_of_one_spelling_are_refused() {
-    let file = gguf("gpt-2")
-        .meta("tokenizer.ggml.tokens", 9, texts(&["a", "b", "a"]))
-        .meta("tokenizer.ggml.token_type", 9, integers(&[1, 1, 1]));
+    let file = gguf("gpt-2").meta("tokenizer.ggml.tokens", 9, texts(&["a", "b", "a"])).meta(
+        "tokenizer.ggml.token_type",
+        9,
+        integers(&[1, 1, 1]),
+    );
     let refused = opened(file).err().unwrap();
     assert!(refused.contains("tokens 0 and 2 are both \"a\""), "{refused}");
 }

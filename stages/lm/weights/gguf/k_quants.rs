@@ -95,9 +95,7 @@ fn scaled(block: &[u8], packed: &[u8], fifth: impl Fn(usize) -> u8, out: &mut [f
 fn scale_and_minimum(scales: &[u8], group: usize) -> (u8, u8) {
     match group.checked_sub(4) {
         None => (scales[group] & 63, scales[4 + group] & 63),
-        Some(i) => {
-            (scales[8 + i] & 15 | scales[i] >> 6 << 4, scales[8 + i] >> 4 | scales[4 + i] >> 6 << 4)
-        }
+        Some(i) => (scales[8 + i] & 15 | scales[i] >> 6 << 4, scales[8 + i] >> 4 | scales[4 + i] >> 6 << 4),
     }
 }
 

@@ -18,16 +18,13 @@ use std::{
 };
 
 pub use header::Meta;
-pub(in crate::lm) use names::Family;
 use memmap2::Mmap;
+pub(in crate::lm) use names::Family;
 use rayon::prelude::*;
 use serde_json::Value;
 
 use super::checkpoint::{Checkpoint, WeightsError, map_file};
-use crate::lm::weights::gguf::{
-    header::Header,
-    names::Layout,
-};
+use crate::lm::weights::gguf::{header::Header, names::Layout};
 
 /// Rows that one task dequantises: enough work to be worth handing to another core.
 const VALUES_PER_TASK: usize = 1 << 16;
@@ -124,5 +121,39 @@ impl Checkpoint for Gguf {
             }
         });
         Ok(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::lm::{
+        Model,
+        batch::Batch,
+        fixture::{Arrays, device},
+        pass::{Pass, Wanted},
+        probe::Probe,
+    };
+
+    fn logits(config: &Value, checkpoint: &dyn Checkpoint) -> Vec<f32> {
+        let model = Model::load(config, checkpoint, &device()).unwrap();
+        let batch = Batch::right_padded(&[(0, &[1, 3, 0, 4])]);
+        model.forward(&mut Pass::new(&batch, &Probe::default(), Wanted::All), None).into_data().to_vec().unwrap()
+    }
+
+    /// `models.py` made both; the configurations are those that it gave the `gguf` package to write.
+    #[test]
+    fn a_model_computes_the_same_from_gguf_as_from_its_hugging_face_form() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/gguf");
+        let configs: Value = serde_json::from_slice(&fs::read(folder.join("configs.json")).unwrap()).unwrap();
+        for (architecture, config) in configs.as_object().unwrap() {
+            let gguf = Gguf::open(&folder.join(format!("{architecture}.gguf"))).unwrap();
+            let arrays = Arrays::of(&fs::read(folder.join(format!("{architecture}.safetensors"))).unwrap());
+            let found = logits(&gguf.config().unwrap(), &gguf);
+            assert!(found.len() == 4 * 5 && found.iter().all(|logit| logit.is_finite()), "{architecture}");
+            assert_eq!(found, logits(config, &arrays), "{architecture}");
+        }
     }
 }

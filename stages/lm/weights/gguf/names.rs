@@ -61,7 +61,9 @@ impl Layout {
             return Err(format!("tensor `{name}` has {count} rows, which {heads} heads of an even size cannot fill"));
         }
         match (info.dims.len(), info.format.block()) {
-            (..=1, (2.., _)) => Err(format!("tensor `{name}` is a bias stored as {:?}, which is not supported", info.format)),
+            (..=1, (2.., _)) => {
+                Err(format!("tensor `{name}` is a bias stored as {:?}, which is not supported", info.format))
+            }
             _ => Ok(()),
         }
     }
@@ -69,6 +71,11 @@ impl Layout {
 
 impl Family {
     pub fn of(header: &Header) -> Result<Self, String> {
+        if let Some(count) = size(header, "split.count")?.filter(|count| *count > 1) {
+            return Err(format!(
+                "this is one of {count} parts of a model: join them with llama.cpp's `llama-gguf-split --merge`"
+            ));
+        }
         let Some(name) = header.meta.get("general.architecture").and_then(Meta::as_str) else {
             return Err("the file does not say its architecture (`general.architecture`)".to_owned());
         };
@@ -219,6 +226,7 @@ mod tests {
         assert!(refused(llama().tensor("blk.0.attn_q_norm.weight", &[1], 0, &floats(&[1.0]))).contains("no Llama"));
         assert!(refused(llama().tensor("blk.1.attn_q.weight", &[2, 7], 0, &floats(&[0.0; 14]))).contains("7 rows"));
         assert!(refused(llama().u32("llama.expert_count", 8)).contains("experts"));
+        assert!(refused(llama().u32("split.count", 3)).contains("one of 3 parts"));
         assert!(refused(llama().tensor("blk.1.attn_q.bias", &[32], 8, &[0; 34])).contains("bias stored as Q8_0"));
         assert!(refused(Writer::default()).contains("general.architecture"));
     }
