@@ -217,12 +217,23 @@ mod tests {
     }
 
     #[test]
-    fn gpt2_divides_scores_as_its_config_says() {
+    fn gpt2_is_as_its_config_says_under_either_name() {
         let divisors =
             |change| scorings(&changed("gpt2", change).unwrap()).iter().map(|s| s.divisor).collect::<Vec<_>>();
         assert_eq!(divisors(json!({})), [4.0; 3]); // √16
         assert_eq!(divisors(json!({ "scale_attn_weights": false })), [1.0; 3]);
         assert_eq!(divisors(json!({ "scale_attn_by_inverse_layer_idx": true })), [4.0, 8.0, 12.0]);
+        let newer = json!({ "n_embd": null, "hidden_size": 64 });
+        assert!(changed("gpt2", newer).unwrap_err().contains("missing field `n_embd`"), "null is no size");
+        let mut newer = Fixture::of("gpt2").config;
+        let fields = newer.as_object_mut().unwrap();
+        for (old, new) in
+            [("n_embd", "hidden_size"), ("n_head", "num_attention_heads"), ("n_layer", "num_hidden_layers")]
+        {
+            let value = fields.remove(old).unwrap();
+            fields.insert(new.to_owned(), value);
+        }
+        assert_eq!(architecture(&newer), changed("gpt2", json!({})));
         assert!(changed("gpt2", json!({ "add_cross_attention": true })).unwrap_err().contains("`add_cross_attention`"));
     }
 
