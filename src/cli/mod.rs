@@ -110,8 +110,10 @@ fn print(page: &str) {
     let _ = std::io::stdout().write_all(page.as_bytes());
 }
 
-/// Logs go to stderr; `ASSAY_LOG` sets what is logged (`debug`, `assay_stages=trace`).
+/// Logs go to stderr: warnings, and how far downloads are. `ASSAY_LOG` sets what is logged (`debug`, `assay_stages=trace`).
 fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ASSAY_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ASSAY_LOG").unwrap_or_else(|_| "warn,fetch=info".into());
+    let colors = console::colors_enabled_stderr();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    log.with_target(false).with_ansi(colors).init();
 }

@@ -21,7 +21,7 @@ mod work;
 pub use coordinator::{Options, run};
 pub use event::{Event, Observer};
 pub use expect::{Finding, Held, findings};
-pub use fetch::fetch;
+pub use fetch::{complete, fetch};
 pub use record::{Outcome, Record};
 pub use stop::{Stop, StopKind};
 pub use verdicts::{Control, Verdict, controls, verdicts};

@@ -184,7 +184,7 @@ fn sources_without_a_model_say_what_there_is() {
     fs::write(folder.path().join("config.json"), "{\"model_type\": \"bert\"}").unwrap();
     assert!(refused(json!({ "source": folder.path() })).contains("no weights"));
     assert!(refused(json!({ "source": "init" })).contains("needs `config`"));
-    let hub = stage(json!({ "source": "no-such-org/no-such-model" })).resolve(Fetch::IfMissing).unwrap_err();
+    let hub = stage(json!({ "source": "no-such-org/no-such-model" })).resolve(Fetch::Never).unwrap_err();
     assert!(matches!(hub, SourceError::NotFetched(_)), "{hub}");
     let bert = stage(json!({ "source": "init", "config": folder.path(), "seed": 1 }));
     let files = bert.resolve(Fetch::Never).unwrap();

@@ -1,6 +1,10 @@
 //! Every format and type, and what is said of files that are not what they should be.
 
-use std::{collections::HashMap, fs};
+use std::{
+    collections::HashMap,
+    fs,
+    io::{Cursor, Write},
+};
 
 use ::safetensors::{Dtype, serialize, tensor::TensorView};
 use half::{bf16, f16};
@@ -99,7 +103,9 @@ fn npz_is_read_by_name() {
         named(&["x"], Data::F64(array![0.5, 1.5].into_dyn()))
     );
     assert_eq!(load(&of(json!({ "name": "ints", "axes": ["x"] }))), named(&["x"], Data::I64(array![1, 2].into_dyn())));
-    assert!(load(&of(json!({ "name": "flags", "axes": ["x"] }))).unwrap_err().contains("save it as float32"));
+    assert!(
+        load(&of(json!({ "name": "flags", "axes": ["x"] }))).unwrap_err().contains("save them as float16, float32")
+    );
     let missing = plan(&of(json!({ "name": "float", "axes": ["x"] }))).unwrap_err();
     assert!(missing.contains("holds no array `float`; there is floats, ints, flags"), "{missing}");
     assert!(plan(&of(json!({ "axes": ["x"] }))).unwrap_err().contains("holds 3 arrays: choose one with `name`"));
@@ -152,10 +158,19 @@ fn damaged_files_are_named_and_never_trusted() {
     let folder = TempDir::new().unwrap();
     let axes = json!({ "axes": ["a", "b"] });
     let huge = by_hand("<f8", "False", "(99999999999, 99999999999)", &[0; 16]);
-    let cases: [(&str, Vec<u8>, &str); 7] = [
+    let archived = |bytes: &[u8]| {
+        let mut archive = zip::ZipWriter::new(Cursor::new(vec![]));
+        archive.start_file("x.npy", zip::write::SimpleFileOptions::default()).unwrap();
+        archive.write_all(bytes).unwrap();
+        archive.finish().unwrap().into_inner()
+    };
+    let lengthy = [b"\x93NUMPY\x02\x00\xff\xff\xff\xff", &[b' '; 64][..]].concat();
+    let cases: [(&str, Vec<u8>, &str); 9] = [
         ("text.npy", b"1,2,3".to_vec(), "not an .npy file"),
         ("empty.npy", vec![], "not an .npy file"),
         ("cut.npy", by_hand("<f8", "False", "(2, 2)", &[0; 31]), "but 31 bytes of numbers follow"),
+        ("huge.npz", archived(&huge), "`x`: the header says shape [99999999999, 99999999999], but 16 bytes"),
+        ("lengthy.npy", lengthy, "claims more than a megabyte"),
         ("huge.npy", huge, "but 16 bytes of numbers follow"),
         ("complex.npy", by_hand("<c16", "False", "(1, 1)", &[0; 16]), "of type '<c16'"),
         ("a.npz", b"PK, not".to_vec(), "not an .npz file"),

@@ -5,6 +5,7 @@ mod cutoff;
 mod diff;
 mod force;
 mod graph;
+mod hub;
 mod interruption;
 mod layering;
 mod lifecycle;
@@ -16,6 +17,8 @@ mod report;
 mod runners;
 mod sandbox;
 mod selection;
+#[path = "../../stages/lm/source/hub/server.rs"]
+mod server;
 mod status;
 mod training;
 mod why;

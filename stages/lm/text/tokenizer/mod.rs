@@ -3,8 +3,10 @@
 //! A thin layer over the `tokenizers` crate: what it adds is the choice of a first token, truncation as Hugging Face
 //! does it, and the model's chat template. It trains nothing and pads nothing.
 
+mod byte_level;
 mod chat;
 mod from_gguf;
+mod sentence_piece;
 #[cfg(test)]
 pub(super) mod tests;
 

@@ -9,7 +9,7 @@ use crate::lm::{
     smollm2,
     weights::gguf::{
         Gguf,
-        writer::{Writer, integers, text, texts},
+        writer::{Writer, integers, numbers, text, texts},
     },
 };
 
@@ -36,7 +36,8 @@ fn opened(writer: Writer) -> Result<Tokenizer, String> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.gguf");
     fs::write(&path, writer.finish()).unwrap();
-    Tokenizer::from_gguf(&Gguf::open(&path).unwrap()).map_err(|error| error.0)
+    let gguf = Gguf::open(&path).map_err(|error| error.0)?;
+    Tokenizer::from_gguf(&gguf).map_err(|error| error.0)
 }
 
 /// A tokenizer that puts `<s>` first, with a chat template.
@@ -87,7 +88,7 @@ fn what_the_file_lacks_is_named() {
     assert!(refused(gguf("smollm").u32("tokenizer.ggml.bos_token_id", 99)).contains("is 99, but there are 10 tokens"));
     assert!(refused(gguf("smollm").meta("tokenizer.ggml.merges", 9, texts(&["ab"]))).contains("merge \"ab\""));
     assert!(refused(gguf("smollm").meta("tokenizer.ggml.token_type", 9, integers(&[1]))).contains("token_type"));
-    assert!(refused(gguf("smollm").meta("tokenizer.ggml.model", 8, text("llama"))).contains("kind `llama`"));
+    assert!(refused(gguf("smollm").meta("tokenizer.ggml.model", 8, text("bert"))).contains("kind `bert`"));
 }
 
 /// A `tokenizer.json` with a post-processor that puts `<s>` first.
@@ -145,6 +146,96 @@ fn a_tokenizer_json_and_what_stands_beside_it() {
     assert!(bare.encode("a", Bos::Given(true), None).unwrap_err().0.contains("knows no such token"));
     fs::write(&path, "{").unwrap();
     assert!(Tokenizer::from_json(&path, Beside::default()).err().unwrap().0.contains("tokenizer.json"));
+}
+
+/// Vocabularies and ids that `fixtures/gguf/vocabularies.py` made with other people's programs.
+fn reference() -> Value {
+    serde_json::from_str(include_str!("../../../fixtures/gguf/vocabularies.json")).unwrap()
+}
+
+/// The strings, numbers or integers of a reference.
+fn listed<T: serde::de::DeserializeOwned>(value: &Value) -> Vec<T> {
+    serde_json::from_value(value.clone()).unwrap()
+}
+
+/// A file with the tokens of a reference, of this architecture and kind of tokenizer.
+fn with_tokens(reference: &Value, architecture: &str, model: &str) -> Writer {
+    let tokens: Vec<&str> =
+        reference["tokens"].as_array().unwrap().iter().map(|token| token.as_str().unwrap()).collect();
+    Writer::default()
+        .meta("general.architecture", 8, text(architecture))
+        .u32(&format!("{architecture}.attention.head_count"), 1)
+        .meta("tokenizer.ggml.model", 8, text(model))
+        .meta("tokenizer.ggml.tokens", 9, texts(&tokens))
+        .meta("tokenizer.ggml.token_type", 9, integers(&listed::<i32>(&reference["types"])))
+}
+
+fn assert_ids(tokenizer: &Tokenizer, texts: &Value, expected: &Value, what: &str) {
+    for (text, ids) in listed::<String>(texts).iter().zip(listed::<Vec<u32>>(expected)) {
+        let found = tokenizer.encode(text, Bos::Given(false), None).unwrap();
+        assert_eq!(found, ids, "{what}: {text:?}");
+        assert_eq!(tokenizer.decode(&found, true).unwrap(), *text, "{what}");
+    }
+}
+
+#[test]
+fn byte_level_ids_are_those_of_transformers() {
+    let reference = &reference()["byte_level"];
+    let merges: Vec<&str> =
+        reference["merges"].as_array().unwrap().iter().map(|merge| merge.as_str().unwrap()).collect();
+    for (rule, ids) in reference["ids"].as_object().unwrap() {
+        let file = with_tokens(reference, "llama", "gpt2").meta("tokenizer.ggml.pre", 8, text(rule)).meta(
+            "tokenizer.ggml.merges",
+            9,
+            texts(&merges),
+        );
+        assert_ids(&opened(file).unwrap(), &reference["texts"], ids, rule);
+    }
+}
+
+#[test]
+fn sentence_piece_ids_are_those_of_sentencepiece() {
+    let reference = reference();
+    for (name, architecture) in [("llama", "llama"), ("gemma", "gemma2")] {
+        let reference = &reference[name];
+        let file = with_tokens(reference, architecture, "llama")
+            .meta("tokenizer.ggml.scores", 9, numbers(&listed::<f32>(&reference["scores"])))
+            .u32("tokenizer.ggml.bos_token_id", 1)
+            .u32("tokenizer.ggml.unknown_token_id", 0);
+        let tokenizer = opened(file).unwrap();
+        assert_ids(&tokenizer, &reference["texts"], &reference["ids"], name);
+        assert_eq!(tokenizer.vocabulary(), reference["tokens"].as_array().unwrap().len(), "no token was added");
+        assert_eq!(tokenizer.encode("a", AUTO, None).unwrap()[0], 1, "{name}: a text begins with its mark");
+    }
+}
+
+#[test]
+fn sentence_piece_vocabularies_that_do_not_fit_are_refused() {
+    let reference = &reference()["llama"];
+    let file = || with_tokens(reference, "llama", "llama");
+    let refused = |file: Writer| opened(file).err().expect("must be refused");
+    assert!(refused(file()).contains("`tokenizer.ggml.scores` does not have one number"));
+    let scores = listed::<f32>(&reference["scores"]);
+    assert!(refused(file().meta("tokenizer.ggml.scores", 9, numbers(&scores[1..]))).contains("one number for each"));
+    let nan = vec![f32::NAN; scores.len()];
+    assert!(refused(file().meta("tokenizer.ggml.scores", 9, numbers(&nan))).contains("one number for each"));
+    let scored = || file().meta("tokenizer.ggml.scores", 9, numbers(&scores));
+    let wrong = refused(scored().meta("tokenizer.ggml.add_eos_token", 7, vec![1]));
+    assert!(wrong.contains("`tokenizer.ggml.add_eos_token` is set, but there is no such token"), "{wrong}");
+    assert!(refused(scored().u32("tokenizer.ggml.bos_token_id", 600)).contains("is 600, but there are 600 tokens"));
+    let rewritten = scored().meta("tokenizer.ggml.precompiled_charsmap", 9, integers(&[1]));
+    assert!(refused(rewritten).contains("precompiled_charsmap"));
+}
+
+#[test]
+fn two_tokens_of_one_spelling_are_refused() {
+    let file = gguf("gpt-2").meta("tokenizer.ggml.tokens", 9, texts(&["a", "b", "a"])).meta(
+        "tokenizer.ggml.token_type",
+        9,
+        integers(&[1, 1, 1]),
+    );
+    let refused = opened(file).err().unwrap();
+    assert!(refused.contains("tokens 0 and 2 are both \"a\""), "{refused}");
 }
 
 /// Ids from Hugging Face's tokenizers and from an independent PyTorch run.

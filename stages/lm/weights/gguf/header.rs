@@ -97,7 +97,9 @@ impl Header {
             let key = cursor.string("a metadata key", LONGEST_NAME)?;
             let kind = cursor.u32(&key)?;
             let value = cursor.value(kind, &key)?;
-            meta.insert(key, value);
+            if meta.insert(key.clone(), value).is_some() {
+                return Err(format!("the metadata has `{key}` twice, the second before offset {}", cursor.at));
+            }
         }
         let tensors = (0..tensor_count).map(|_| cursor.tensor()).collect::<Result<Vec<_>, _>>()?;
         let data = aligned(cursor.at, &meta)?;
@@ -257,6 +259,31 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// A number of the metadata, if it is there.
+pub fn number(header: &Header, key: &str) -> Result<Option<f64>, String> {
+    match header.meta.get(key) {
+        None => Ok(None),
+        Some(value) => value
+            .as_f64()
+            .filter(|value| value.is_finite())
+            .map(Some)
+            .ok_or_else(|| format!("`{key}` is {value:?}, not a number")),
+    }
+}
+
+/// A positive integer of the metadata, if it is there.
+pub fn size(header: &Header, key: &str) -> Result<Option<usize>, String> {
+    match header.meta.get(key) {
+        None => Ok(None),
+        Some(value) => value
+            .as_u64()
+            .and_then(|value| usize::try_from(value).ok())
+            .filter(|value| *value > 0)
+            .map(Some)
+            .ok_or_else(|| format!("`{key}` is {value:?}, not a positive integer")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -304,10 +331,14 @@ mod tests {
         assert!(refused(&empty).contains("tensor `none` has the impossible dimensions"));
         let ragged = Writer::default().tensor("ragged", &[33], 8, &[0; 64]).finish();
         assert!(refused(&ragged).contains("rows of 33 values"));
-        let strange = Writer::default().tensor("odd", &[256], 12, &[0; 144]).finish();
-        assert!(refused(&strange).contains("tensor `odd` is stored as Q4_K; supported are"));
+        let strange = Writer::default().tensor("odd", &[256], 20, &[0; 144]).finish();
+        assert!(refused(&strange).contains("tensor `odd` is stored as IQ4_NL; supported are"));
         let lengthy = Writer::default().meta("s", 8, u64::MAX.to_le_bytes().to_vec()).finish();
         assert!(refused(&lengthy).contains("claims a length of 18446744073709551615"));
+        let one = |key: &str| Writer::default().meta(key, 7, vec![1]).meta("twin", 7, vec![0]).finish();
+        let mut twins = one("twan");
+        twins[32 + 2] = b'i'; // the first key begins at byte 32
+        assert!(Header::read(&one("twan")).is_ok() && refused(&twins).contains("the metadata has `twin` twice"));
         assert!(refused(b"PK\x03\x04").contains("no GGUF file"));
     }
 

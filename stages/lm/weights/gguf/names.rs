@@ -1,34 +1,49 @@
-//! From GGUF's names and layout to those of the Hugging Face form of a family.
+//! From GGUF's tensor names and layouts to those of the Hugging Face form of a family.
 //!
 //! Llama files hold the rows of Q and K permuted: their rotary embedding turns neighbouring pairs, Hugging Face's turns
-//! pairs half a head apart. [`Rows`] says how to undo it. Tensors that hold no weights of ours (precomputed rotary
-//! frequencies) become configuration.
+//! pairs half a head apart. Gemma files hold norm weights with the one already added that Hugging Face adds when it
+//! uses them. [`Layout`] says how to undo it.
 
-use serde_json::{Map, Value, json};
+use super::header::{Header, Meta, TensorInfo, size};
 
-use super::header::{Header, Meta, TensorInfo};
-
-/// A model family as far as GGUF is concerned.
-pub struct Family {
-    query_heads: usize,
-    key_heads: usize,
+/// The architectures of GGUF that are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    Llama,
+    Qwen2,
+    Qwen3,
+    Gemma2,
+    Gemma3,
 }
 
-/// How the rows of a stored tensor are ordered.
+const FAMILIES: [(&str, Family); 5] = [
+    ("llama", Family::Llama),
+    ("qwen2", Family::Qwen2),
+    ("qwen3", Family::Qwen3),
+    ("gemma2", Family::Gemma2),
+    ("gemma3", Family::Gemma3),
+];
+
+/// How a tensor is stored, as against its Hugging Face form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rows {
-    AsTheyAre,
+pub enum Layout {
+    AsItIs,
     /// In each head, row `i` of the first half and row `i` of the second stand side by side.
     Interleaved {
         heads: usize,
     },
+    /// One is added to each value.
+    OneAdded,
 }
 
-impl Rows {
+/// Factors that Llama 3's rotary scaling applies, one for each pair of dimensions: configuration, not a weight.
+pub const ROTARY_FACTORS: &str = "rope_freqs.weight";
+
+impl Layout {
     /// Where row `row` of `count` rows, in Hugging Face's order, is stored.
     pub fn stored_at(self, row: usize, count: usize) -> usize {
         match self {
-            Self::AsTheyAre => row,
+            Self::AsItIs | Self::OneAdded => row,
             Self::Interleaved { heads } => {
                 let size = count / heads;
                 let (head, within) = (row / size, row % size);
@@ -37,46 +52,76 @@ impl Rows {
             }
         }
     }
-}
 
-/// Factors that Llama 3's rotary scaling applies, one for each pair of dimensions.
-const ROTARY_FACTORS: &str = "rope_freqs.weight";
+    /// Permuted rows come in whole heads of an even size; those of a bias are single values, which blocks would tie.
+    pub fn check(self, info: &TensorInfo) -> Result<(), String> {
+        let Self::Interleaved { heads } = self else { return Ok(()) };
+        let (name, count) = (&info.name, info.shape().first().copied().unwrap_or(1));
+        if heads.checked_mul(2).is_none_or(|halves| !count.is_multiple_of(halves)) {
+            return Err(format!("tensor `{name}` has {count} rows, which {heads} heads of an even size cannot fill"));
+        }
+        match (info.dims.len(), info.format.block()) {
+            (..=1, (2.., _)) => {
+                Err(format!("tensor `{name}` is a bias stored as {:?}, which is not supported", info.format))
+            }
+            _ => Ok(()),
+        }
+    }
+}
 
 impl Family {
     pub fn of(header: &Header) -> Result<Self, String> {
-        match header.meta.get("general.architecture").and_then(Meta::as_str) {
-            Some("llama") => {}
-            Some(other) => {
-                return Err(format!(
-                    "GGUF files of the architecture `{other}` are not read yet, only `llama` (Llama, Mistral, SmolLM): \
-                     use the safetensors form of the model"
-                ));
-            }
-            None => return Err("the file does not say its architecture (`general.architecture`)".to_owned()),
+        if let Some(count) = size(header, "split.count")?.filter(|count| *count > 1) {
+            return Err(format!(
+                "this is one of {count} parts of a model: join them with llama.cpp's `llama-gguf-split --merge`"
+            ));
         }
-        if header.meta.get("llama.expert_count").and_then(Meta::as_u64).unwrap_or(0) > 0 {
-            return Err("this Llama has experts, which are not supported".to_owned());
+        let Some(name) = header.meta.get("general.architecture").and_then(Meta::as_str) else {
+            return Err("the file does not say its architecture (`general.architecture`)".to_owned());
+        };
+        let Some((_, family)) = FAMILIES.iter().find(|(known, _)| *known == name) else {
+            return Err(format!(
+                "GGUF files of the architecture `{name}` are not read, only llama (Llama, Mistral, SmolLM), qwen2, \
+                 qwen3, gemma2 and gemma3: use the safetensors form of the model"
+            ));
+        };
+        if header.meta.get(&family.key("expert_count")).and_then(Meta::as_u64).unwrap_or(0) > 0 {
+            return Err(format!("this {name} has experts, which are not supported"));
         }
-        let query_heads = size(header, "llama.attention.head_count")?;
-        let key_heads = optional_size(header, "llama.attention.head_count_kv")?.unwrap_or(query_heads);
-        Ok(Self { query_heads, key_heads })
+        Ok(*family)
     }
 
-    /// The Hugging Face name of a tensor and the order of its rows; none where it is no weight.
-    pub fn place(&self, name: &str) -> Result<Option<(String, Rows)>, String> {
-        let whole = match name {
-            "token_embd.weight" => Some("model.embed_tokens.weight"),
-            "output_norm.weight" => Some("model.norm.weight"),
-            "output.weight" => Some("lm_head.weight"),
-            _ => None,
-        };
-        if let Some(whole) = whole {
-            return Ok(Some((whole.to_owned(), Rows::AsTheyAre)));
-        }
+    pub fn is_gemma(self) -> bool {
+        matches!(self, Self::Gemma2 | Self::Gemma3)
+    }
+
+    /// The metadata key of this name, which begins with the architecture's.
+    pub fn key(self, name: &str) -> String {
+        let (architecture, _) = FAMILIES.iter().find(|(_, family)| *family == self).expect("every family is listed");
+        format!("{architecture}.{name}")
+    }
+
+    /// Query heads, and those of keys and values.
+    pub fn heads(self, header: &Header) -> Result<(usize, usize), String> {
+        let heads = size(header, &self.key("attention.head_count"))?;
+        let queries = heads.ok_or_else(|| format!("`{}` is missing", self.key("attention.head_count")))?;
+        let keys = size(header, &self.key("attention.head_count_kv"))?;
+        Ok((queries, keys.unwrap_or(queries)))
+    }
+
+    /// The Hugging Face name of a tensor and how it is stored; none where it is no weight.
+    pub fn place(self, name: &str, (queries, keys): (usize, usize)) -> Result<Option<(String, Layout)>, String> {
         if name == ROTARY_FACTORS {
             return Ok(None);
         }
-        let unknown = || format!("tensor `{name}` belongs to no Llama that is known here");
+        let norm = if self.is_gemma() { Layout::OneAdded } else { Layout::AsItIs };
+        match name {
+            "token_embd.weight" => return Ok(Some(("model.embed_tokens.weight".to_owned(), Layout::AsItIs))),
+            "output_norm.weight" => return Ok(Some(("model.norm.weight".to_owned(), norm))),
+            "output.weight" => return Ok(Some(("lm_head.weight".to_owned(), Layout::AsItIs))),
+            _ => {}
+        }
+        let unknown = || format!("tensor `{name}` belongs to no {self:?} that is known here");
         let mut parts = name.splitn(4, '.');
         let (Some("blk"), Some(layer), Some(part), Some(kind @ ("weight" | "bias"))) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -84,160 +129,52 @@ impl Family {
             return Err(unknown());
         };
         let layer: usize = layer.parse().map_err(|_| unknown())?;
-        let (path, rows) = match part {
-            "attn_norm" => ("input_layernorm", Rows::AsTheyAre),
-            "attn_q" => ("self_attn.q_proj", Rows::Interleaved { heads: self.query_heads }),
-            "attn_k" => ("self_attn.k_proj", Rows::Interleaved { heads: self.key_heads }),
-            "attn_v" => ("self_attn.v_proj", Rows::AsTheyAre),
-            "attn_output" => ("self_attn.o_proj", Rows::AsTheyAre),
-            "ffn_norm" => ("post_attention_layernorm", Rows::AsTheyAre),
-            "ffn_gate" => ("mlp.gate_proj", Rows::AsTheyAre),
-            "ffn_up" => ("mlp.up_proj", Rows::AsTheyAre),
-            "ffn_down" => ("mlp.down_proj", Rows::AsTheyAre),
-            _ => return Err(unknown()),
+        let path = self.part(part).ok_or_else(unknown)?;
+        let layout = match part {
+            "attn_q" if self == Self::Llama => Layout::Interleaved { heads: queries },
+            "attn_k" if self == Self::Llama => Layout::Interleaved { heads: keys },
+            part if part.ends_with("norm") => norm,
+            _ => Layout::AsItIs,
         };
-        Ok(Some((format!("model.layers.{layer}.{path}.{kind}"), rows)))
+        Ok(Some((format!("model.layers.{layer}.{path}.{kind}"), layout)))
     }
 
-    /// The metadata as a `config.json`.
-    pub fn config(&self, header: &Header, bytes: &[u8]) -> Result<Value, String> {
-        let has = |name: &str| header.tensors.iter().any(|tensor| tensor.name == name);
-        let hidden = size(header, "llama.embedding_length")?;
-        let head_size = match optional_size(header, "llama.attention.key_length")? {
-            Some(size) => size,
-            None => hidden / self.query_heads.max(1),
-        };
-        let vocabulary = header
-            .tensors
-            .iter()
-            .find(|tensor| tensor.name == "token_embd.weight")
-            .and_then(|tensor| tensor.shape().first().copied())
-            .ok_or("there is no tensor `token_embd.weight`")?;
-        let mut config = json!({
-            "architectures": ["LlamaForCausalLM"],
-            "model_type": "llama",
-            "hidden_act": "silu",
-            "hidden_size": hidden,
-            "intermediate_size": size(header, "llama.feed_forward_length")?,
-            "num_hidden_layers": size(header, "llama.block_count")?,
-            "num_attention_heads": self.query_heads,
-            "num_key_value_heads": self.key_heads,
-            "head_dim": head_size,
-            "max_position_embeddings": size(header, "llama.context_length")?,
-            "rms_norm_eps": number(header, "llama.attention.layer_norm_rms_epsilon")?
-                .ok_or("`llama.attention.layer_norm_rms_epsilon` is missing")?,
-            "rope_theta": number(header, "llama.rope.freq_base")?.unwrap_or(10_000.0),
-            "vocab_size": vocabulary,
-            "tie_word_embeddings": !has("output.weight"),
-            "attention_bias": has("blk.0.attn_q.bias"),
-            "mlp_bias": has("blk.0.ffn_gate.bias"),
-        });
-        let fields = config.as_object_mut().expect("a JSON object was just written");
-        for (field, key) in [
-            ("bos_token_id", "tokenizer.ggml.bos_token_id"),
-            ("eos_token_id", "tokenizer.ggml.eos_token_id"),
-            ("pad_token_id", "tokenizer.ggml.padding_token_id"),
-        ] {
-            if let Some(id) = header.meta.get(key).and_then(Meta::as_u64) {
-                fields.insert(field.to_owned(), id.into());
-            }
-        }
-        check_rotary(header, head_size)?;
-        if let Some(scaling) = scaling(header, bytes, fields)? {
-            fields.insert("rope_scaling".to_owned(), scaling);
-        }
-        Ok(config)
+    /// The path, inside its layer, of what GGUF calls `part`.
+    fn part(self, part: &str) -> Option<&'static str> {
+        Some(match (part, self) {
+            ("attn_norm", _) => "input_layernorm",
+            ("attn_q", _) => "self_attn.q_proj",
+            ("attn_k", _) => "self_attn.k_proj",
+            ("attn_v", _) => "self_attn.v_proj",
+            ("attn_output", _) => "self_attn.o_proj",
+            ("attn_q_norm", Self::Qwen3 | Self::Gemma3) => "self_attn.q_norm",
+            ("attn_k_norm", Self::Qwen3 | Self::Gemma3) => "self_attn.k_norm",
+            ("ffn_norm", Self::Gemma2 | Self::Gemma3) => "pre_feedforward_layernorm",
+            ("ffn_norm", _) => "post_attention_layernorm",
+            ("post_attention_norm", Self::Gemma2 | Self::Gemma3) => "post_attention_layernorm",
+            ("post_ffw_norm", Self::Gemma2 | Self::Gemma3) => "post_feedforward_layernorm",
+            ("ffn_gate", _) => "mlp.gate_proj",
+            ("ffn_up", _) => "mlp.up_proj",
+            ("ffn_down", _) => "mlp.down_proj",
+            _ => return None,
+        })
     }
-}
-
-/// Rotary embeddings of a part of the head exist in GGUF, but not in a Llama of Hugging Face's.
-fn check_rotary(header: &Header, head_size: usize) -> Result<(), String> {
-    match optional_size(header, "llama.rope.dimension_count")? {
-        Some(rotated) if rotated != head_size => {
-            Err(format!("rotary embeddings turn {rotated} of the {head_size} dimensions of a head: not supported"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// `rope_scaling`, from the metadata or from the factors that the file holds instead.
-fn scaling(header: &Header, bytes: &[u8], config: &Map<String, Value>) -> Result<Option<Value>, String> {
-    if let Some(tensor) = header.tensors.iter().find(|tensor| tensor.name == ROTARY_FACTORS) {
-        return llama3_scaling(&factors(tensor, bytes), config).map(Some);
-    }
-    match header.meta.get("llama.rope.scaling.type").and_then(Meta::as_str) {
-        None | Some("none") => Ok(None),
-        Some("linear") => {
-            let factor = number(header, "llama.rope.scaling.factor")?
-                .ok_or("`llama.rope.scaling.type` is linear, but `llama.rope.scaling.factor` is missing")?;
-            Ok(Some(json!({ "rope_type": "linear", "factor": factor })))
-        }
-        Some(other) => Err(format!("rotary scaling `{other}` is not supported in a GGUF file")),
-    }
-}
-
-fn factors(tensor: &TensorInfo, bytes: &[u8]) -> Vec<f32> {
-    let mut factors = vec![0.0; tensor.dims.iter().product()];
-    tensor.format.widen(&bytes[tensor.range.clone()], &mut factors);
-    factors
-}
-
-/// The parameters of Llama 3's scaling that give these factors. GGUF keeps only the result: every Llama 3.x has the
-/// same three constants, and the factor is the largest of them; if they do not reproduce the file, it is refused.
-fn llama3_scaling(stored: &[f32], config: &Map<String, Value>) -> Result<Value, String> {
-    const LOW: f64 = 1.0;
-    const HIGH: f64 = 4.0;
-    const ORIGINAL: f64 = 8192.0;
-    let factor = stored.iter().copied().fold(1.0f32, f32::max).to_string().parse().unwrap_or(1.0);
-    let theta = config["rope_theta"].as_f64().unwrap_or(10_000.0);
-    let pairs = config["head_dim"].as_u64().unwrap_or(0) / 2;
-    let same = stored.iter().enumerate().all(|(pair, stored)| {
-        let wavelength = std::f64::consts::TAU * theta.powf(pair as f64 / pairs as f64);
-        let smooth = ((ORIGINAL / wavelength - LOW) / (HIGH - LOW)).clamp(0.0, 1.0);
-        let expected = 1.0 / ((1.0 - smooth) / factor + smooth);
-        (f64::from(*stored) - expected).abs() <= 1e-3 * expected
-    });
-    if !same || stored.len() as u64 != pairs {
-        return Err(format!(
-            "the rotary factors in `{ROTARY_FACTORS}` are not those of Llama 3: use the safetensors form"
-        ));
-    }
-    Ok(json!({
-        "rope_type": "llama3", "factor": factor, "low_freq_factor": LOW, "high_freq_factor": HIGH,
-        "original_max_position_embeddings": ORIGINAL as u64,
-    }))
-}
-
-fn number(header: &Header, key: &str) -> Result<Option<f64>, String> {
-    match header.meta.get(key) {
-        None => Ok(None),
-        Some(value) => value.as_f64().map(Some).ok_or_else(|| format!("`{key}` is {value:?}, not a number")),
-    }
-}
-
-fn optional_size(header: &Header, key: &str) -> Result<Option<usize>, String> {
-    match header.meta.get(key) {
-        None => Ok(None),
-        Some(value) => value
-            .as_u64()
-            .and_then(|value| usize::try_from(value).ok())
-            .filter(|value| *value > 0)
-            .map(Some)
-            .ok_or_else(|| format!("`{key}` is {value:?}, not a positive integer")),
-    }
-}
-
-fn size(header: &Header, key: &str) -> Result<usize, String> {
-    optional_size(header, key)?.ok_or_else(|| format!("`{key}` is missing"))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, path::Path};
+
     use super::*;
-    use crate::lm::weights::checkpoint::Checkpoint;
-    use crate::lm::weights::gguf::{
-        Gguf,
-        writer::{Writer, floats, text},
+    use crate::lm::{
+        fixture::Arrays,
+        weights::{
+            checkpoint::Checkpoint,
+            gguf::{
+                Gguf,
+                writer::{Writer, floats, opened, text},
+            },
+        },
     };
 
     /// Two query heads of four rows, one key head; every row holds its number.
@@ -248,25 +185,10 @@ mod tests {
             .meta("general.architecture", 8, text("llama"))
             .u32("llama.attention.head_count", 2)
             .u32("llama.attention.head_count_kv", 1)
-            .u32("llama.embedding_length", 8)
-            .u32("llama.feed_forward_length", 16)
-            .u32("llama.block_count", 1)
-            .u32("llama.context_length", 64)
-            .u32("llama.rope.dimension_count", 4)
-            .u32("tokenizer.ggml.eos_token_id", 2)
-            .meta("llama.attention.layer_norm_rms_epsilon", 6, 1e-5f32.to_le_bytes().to_vec())
-            .tensor("token_embd.weight", &[8, 3], 0, &floats(&[0.5; 24]))
             .tensor("blk.0.attn_q.weight", &[2, 8], 0, &rows(&[0.0, 2.0, 1.0, 3.0, 4.0, 6.0, 5.0, 7.0]))
             .tensor("blk.0.attn_k.weight", &[2, 4], 0, &rows(&[0.0, 2.0, 1.0, 3.0]))
             .tensor("blk.0.attn_k.bias", &[4], 0, &floats(&[0.0, 2.0, 1.0, 3.0]))
             .tensor("blk.0.attn_v.weight", &[2, 4], 0, &rows(&[0.0, 2.0, 1.0, 3.0]))
-    }
-
-    fn opened(writer: Writer) -> Result<Gguf, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tiny.gguf");
-        std::fs::write(&path, writer.finish()).unwrap();
-        Gguf::open(&path).map_err(|error| error.0)
     }
 
     #[test]
@@ -280,46 +202,38 @@ mod tests {
         assert_eq!(gguf.read("model.layers.0.self_attn.k_proj.bias").unwrap(), [0.0, 1.0, 2.0, 3.0]);
     }
 
+    /// Files that `models.py` wrote with the `gguf` package's own names, beside the tensors that it began with.
     #[test]
-    fn metadata_becomes_a_config() {
-        let config = opened(llama()).unwrap().config().unwrap();
-        for (field, value) in [
-            ("model_type", json!("llama")),
-            ("rms_norm_eps", json!(1e-5)),
-            ("rope_theta", json!(10_000.0)),
-            ("num_key_value_heads", json!(1)),
-            ("head_dim", json!(4)),
-            ("vocab_size", json!(3)),
-            ("eos_token_id", json!(2)),
-            ("tie_word_embeddings", json!(true)),
-        ] {
-            assert_eq!(config[field], value, "{field}");
+    fn tensors_of_every_architecture_come_back() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/gguf");
+        for (architecture, _) in FAMILIES {
+            let gguf = Gguf::open(&folder.join(format!("{architecture}.gguf"))).unwrap();
+            let expected = Arrays::of(&fs::read(folder.join(format!("{architecture}.safetensors"))).unwrap());
+            assert_eq!(gguf.names(), expected.0.keys().cloned().collect::<Vec<_>>(), "{architecture}");
+            for (name, (shape, values)) in &expected.0 {
+                assert_eq!((gguf.shape(name).as_ref(), &gguf.read(name).unwrap()), (Some(shape), values), "{name}");
+            }
         }
     }
 
     #[test]
-    fn rotary_factors_become_parameters_or_an_error() {
-        // The second pair's wavelength is 2π·√θ: 14050 for θ = 5e6, beyond 8192, where the whole factor applies; and
-        // 4443 for θ = 5e5, between 2048 and 8192, where only a part of it does.
-        let with = |theta: f32, factors: &[f32]| {
-            let writer = llama().meta("llama.rope.freq_base", 6, theta.to_le_bytes().to_vec());
-            opened(writer.tensor(ROTARY_FACTORS, &[factors.len() as u64], 0, &floats(factors))).unwrap().config()
-        };
-        let scaling = &with(5e6, &[1.0, 8.0]).unwrap()["rope_scaling"];
-        assert_eq!((&scaling["rope_type"], &scaling["factor"]), (&json!("llama3"), &json!(8.0)));
-        assert!(with(5e5, &[1.0, 8.0]).unwrap_err().0.contains("not those of Llama 3"));
-        assert!(with(5e6, &[1.0, 2.0, 8.0]).is_err());
-        assert_eq!(opened(llama()).unwrap().config().unwrap().get("rope_scaling"), None);
-    }
-
-    #[test]
-    fn what_is_not_a_known_llama_is_refused() {
+    fn what_is_not_a_known_architecture_is_refused() {
         let refused = |writer| opened(writer).err().expect("must be refused");
         assert!(refused(Writer::default().meta("general.architecture", 8, text("bert"))).contains("`bert`"));
         assert!(
             refused(llama().tensor("blk.0.ffn_gate_exps.weight", &[1], 0, &floats(&[1.0]))).contains("ffn_gate_exps")
         );
+        assert!(refused(llama().tensor("blk.0.attn_q_norm.weight", &[1], 0, &floats(&[1.0]))).contains("no Llama"));
         assert!(refused(llama().tensor("blk.1.attn_q.weight", &[2, 7], 0, &floats(&[0.0; 14]))).contains("7 rows"));
+        assert!(refused(llama().u32("llama.expert_count", 8)).contains("experts"));
+        assert!(refused(llama().u32("split.count", 3)).contains("one of 3 parts"));
+        assert!(refused(llama().tensor("blk.1.attn_q.bias", &[32], 8, &[0; 34])).contains("bias stored as Q8_0"));
         assert!(refused(Writer::default()).contains("general.architecture"));
+    }
+
+    #[test]
+    fn two_tensors_of_one_name_are_refused() {
+        let twice = llama().tensor("blk.0.attn_k.bias", &[4], 0, &floats(&[0.0; 4]));
+        assert!(opened(twice).err().unwrap().contains("`blk.0.attn_k.bias` twice"));
     }
 }

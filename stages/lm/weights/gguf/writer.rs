@@ -1,9 +1,12 @@
 //! Writes tiny GGUF files for the tests of this folder and of what reads them.
 
+use super::Gguf;
+
 /// A file in the making: version 3, alignment 32.
 #[derive(Default)]
 pub struct Writer {
-    meta: Vec<Vec<u8>>,
+    /// Keys, and types with values.
+    meta: Vec<(String, Vec<u8>)>,
     tensors: Vec<Vec<u8>>,
     data: Vec<u8>,
 }
@@ -27,14 +30,28 @@ pub fn integers(values: &[i32]) -> Vec<u8> {
     bytes
 }
 
+/// An array of f32 as GGUF writes it.
+pub fn numbers(values: &[f32]) -> Vec<u8> {
+    [&6u32.to_le_bytes()[..], &(values.len() as u64).to_le_bytes(), &floats(values)].concat()
+}
+
 /// f32 values as bytes.
 pub fn floats(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
+/// What becomes of opening such a file.
+pub fn opened(writer: Writer) -> Result<Gguf, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), writer.finish()).unwrap();
+    Gguf::open(file.path()).map_err(|error| error.0)
+}
+
 impl Writer {
+    /// A metadata value, in place of an earlier one of this key.
     pub fn meta(mut self, key: &str, kind: u32, value: Vec<u8>) -> Self {
-        self.meta.push([text(key), kind.to_le_bytes().to_vec(), value].concat());
+        self.meta.retain(|(known, _)| known != key);
+        self.meta.push((key.to_owned(), [kind.to_le_bytes().to_vec(), value].concat()));
         self
     }
 
@@ -59,7 +76,7 @@ impl Writer {
         bytes.extend(3u32.to_le_bytes());
         bytes.extend((self.tensors.len() as u64).to_le_bytes());
         bytes.extend((self.meta.len() as u64).to_le_bytes());
-        bytes.extend(self.meta.concat());
+        self.meta.iter().for_each(|(key, value)| bytes.extend([text(key), value.clone()].concat()));
         bytes.extend(self.tensors.concat());
         bytes.resize(bytes.len().next_multiple_of(32), 0);
         bytes.extend(self.data);
