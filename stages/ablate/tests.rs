@@ -32,7 +32,7 @@ fn run(family: &str, toml: &str) -> Outputs {
     let (ctx, model) = engine(family);
     let tokens = tokens(&Fixture::of(family));
     let inputs = inputs(vec![("model", model), ("tokens", tokens), ("ranking", Artifact::Table(ranking()))]);
-    stage::<Ablate>(toml).run(&inputs, &ctx).unwrap()
+    stage::<Ablate>(&format!("seed = 1\n{toml}")).run(&inputs, &ctx).unwrap()
 }
 
 /// (heads removed, mean, std) of the rows of one order.
@@ -87,10 +87,10 @@ fn a_stopped_run_goes_on_from_its_units_and_ends_alike() {
     let tokens = tokens(&Fixture::of("llama"));
     let inputs = inputs(vec![("model", model), ("tokens", tokens), ("ranking", Artifact::Table(ranking()))]);
     ctx.stop_after(3);
-    assert!(matches!(stage::<Ablate>(toml).run(&inputs, &ctx), Err(Failure::Stopped)));
+    assert!(matches!(stage::<Ablate>(&format!("seed = 1\n{toml}")).run(&inputs, &ctx), Err(Failure::Stopped)));
     assert_eq!(ctx.saved(), ["ranking-0-block-0", "ranking-4-block-0", "ranking-8-block-0"]);
     ctx.carry_on();
-    let resumed = stage::<Ablate>(toml).run(&inputs, &ctx).unwrap();
+    let resumed = stage::<Ablate>(&format!("seed = 1\n{toml}")).run(&inputs, &ctx).unwrap();
     assert_eq!(resumed.artifacts, run("llama", toml).artifacts);
     assert_eq!(ctx.saves(), 8);
     // The batch moves no more than the last digits.

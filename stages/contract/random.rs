@@ -3,7 +3,10 @@
 //! A counter-based generator keyed by (seed, purpose, indices), on the host: the same numbers whatever the batch, the
 //! device or the order in which they are drawn.
 
-use rand_chacha::{ChaCha12Rng, rand_core::SeedableRng};
+use rand_chacha::{
+    ChaCha12Rng,
+    rand_core::{Rng, SeedableRng},
+};
 
 /// What random numbers are for: two purposes never share a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +15,7 @@ pub enum Purpose {
     Sampling,
     Noise,
     Order,
+    Resample,
 }
 
 /// The generator for `purpose` at `indices` (a layer and a prompt, say) under `seed`.
@@ -26,10 +30,19 @@ pub fn rng(seed: u64, purpose: Purpose, indices: &[u64]) -> ChaCha12Rng {
     ChaCha12Rng::from_seed(*hasher.finalize().as_bytes())
 }
 
+/// A number below `bound`, each as likely as the others.
+pub fn below(bound: u64, rng: &mut impl Rng) -> u64 {
+    let fair = u64::MAX - u64::MAX % bound;
+    loop {
+        let word = rng.next_u64();
+        if word < fair {
+            return word % bound;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use rand_chacha::rand_core::Rng;
-
     use super::*;
 
     #[test]

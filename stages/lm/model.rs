@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::{
     Device, Tensor,
+    batch::Batch,
     facts::ModelFacts,
     families,
     layers::{
@@ -16,7 +17,8 @@ use super::{
         norm::Norm,
         rotary::{RopeSpec, Rotation},
     },
-    pass::{Pass, Place},
+    pass::{Pass, Place, Wanted},
+    probe::Probe,
     site::Site,
     weights::{
         Weights,
@@ -90,6 +92,19 @@ impl Model {
     /// The logits of some tokens of what [`hidden`](Self::hidden) gave, `[place, vocab]`.
     pub fn logits(&self, hidden: Tensor<2>, places: &[usize]) -> Tensor<2> {
         self.unembed.forward(hidden.select(0, self.indices(places.iter().copied())), &self.embed)
+    }
+
+    /// The logits that a residual stream gives, `[token, d_model]` → `[token, vocab]`, through the final norm or not.
+    /// Nothing is edited or recorded on the way.
+    pub fn lens(&self, residual: Tensor<2>, final_norm: bool) -> Tensor<2> {
+        let (nobody, nothing) = (Batch::right_padded(&[]), Probe::default());
+        let mut pass = Pass::new(&nobody, &nothing, Wanted::All);
+        let hidden = match final_norm {
+            true => self.norm.forward(residual, Place::of(Site::LnFinalScale, 0), &mut pass),
+            false => residual,
+        };
+        let places: Vec<usize> = (0..hidden.dims()[0]).collect();
+        self.logits(hidden, &places)
     }
 
     fn surroundings(&self, pass: &Pass) -> Surroundings {

@@ -7,7 +7,7 @@ use ndarray::{ArrayD, Axis};
 use super::{
     Model, Tensor,
     batch::Batch,
-    capture::{At, Take},
+    capture::Take,
     edit::{Change, Op},
     fixture::{Fixture, distance},
     layers::linear::host,
@@ -23,7 +23,7 @@ const TOLERANCE: f32 = 1e-4;
 /// Every layer of a site, at every position.
 fn whole(site: Site, model: &Model) -> Take {
     let layers = if site.per_layer() { (0..model.facts.layers).collect() } else { vec![0] };
-    Take { site, layers, heads: None, at: At::Positions(Select::All), norm: false }
+    Take::raw(site, layers)
 }
 
 /// The logits of a pass over `batch`, and what a capture of each site recorded of each row.
@@ -227,7 +227,7 @@ fn edits_touch_their_own_heads_and_positions() {
     let batch = alone(&fixture.ids("a"));
     let mut heads = vec![false; 4];
     heads[2] = true;
-    let change = Change { site: Site::Z, layers: vec![1], heads, positions: Select::Range(3, 5), op: Op::Zero };
+    let change = Change { site: Site::Z, layers: vec![1], heads, positions: Select::Range(3, Some(5)), op: Op::Zero };
     let (_, plain) = run(&model, &batch, &[Site::Z, Site::Pattern], vec![]);
     let (_, edited) = run(&model, &batch, &[Site::Z, Site::Pattern], vec![change]);
     for (place, (plain, edited)) in plain[0][0].indexed_iter().zip(edited[0][0].iter()).map(|((p, a), b)| (p, (a, b))) {
