@@ -23,8 +23,11 @@ use crate::{
 /// What happens inside a model while it reads a text?
 ///
 /// One pass over each text: prompts, or what a `generate` stage wrote, prompt and new tokens together. Outputs: a
-/// tensor a capture, named by its site or by `as`; texts of different lengths are filled up with NaN on the right, and
-/// `length` says how many tokens each has. Logits are computed at the positions asked for and nowhere else.
+/// tensor a capture, named by its site or by `as`, with the axes [prompt, layer, position, head, d] (a `pattern` has
+/// [prompt, layer, head, query, key], `logits` [prompt, position, token]) but for those that the site lacks or the
+/// reduction takes; texts of different lengths are filled up with NaN on the right, and `length` says how many tokens
+/// each has. Logits are computed at the positions asked for and nowhere else. Edits and captures may name further
+/// inputs, which `inputs` then wires.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Forward {

@@ -148,7 +148,8 @@ fn capture_facts(capture: &Capture, facts: &ModelFacts) -> serde_json::Value {
     if capture.layers != Select::All {
         known["layer"] = json!(layers);
     }
-    if let Some(width) = facts.width_at(capture.site).filter(|_| capture.reduce.is_none()) {
+    let vectors = capture.outputs("position").iter().any(|output| output.axes.iter().any(|axis| axis == "d"));
+    if let Some(width) = facts.width_at(capture.site).filter(|_| vectors) {
         known["d"] = json!(width);
     }
     known

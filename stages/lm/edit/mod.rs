@@ -287,3 +287,6 @@ pub struct Token {
     /// How many tokens its text has.
     pub length: usize,
 }
+
+#[cfg(test)]
+mod tests;

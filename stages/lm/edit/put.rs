@@ -100,7 +100,7 @@ pub fn direction(donor: Donor, layers: &[usize], heads: usize, factor: f64) -> R
 }
 
 /// For each of `count` prompts another one: a permutation that is one cycle (Sattolo's shuffle).
-fn cycle(count: usize, seed: u64) -> Vec<usize> {
+pub fn cycle(count: usize, seed: u64) -> Vec<usize> {
     let mut others: Vec<usize> = (0..count).collect();
     let mut rng = rng(seed, Purpose::Resample, &[]);
     for last in (1..count).rev() {
