@@ -10,11 +10,11 @@ use serde_json::{Value, json};
 
 use crate::{
     Accept, Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Purpose, Seed,
-    Stage, below,
+    Select, Stage, below,
     lm::{
         self, Model, ModelFacts, Session,
         batching::BatchSize,
-        donor::{Align, Donor, Need, fact_mistakes},
+        donor::{Align, Asked, Donor, Need},
         edit::{self, Change, Edit, Op},
         probe::{self, Material, Probe},
         site::Site,
@@ -34,9 +34,10 @@ const BLOCK: usize = 4;
 /// Do the heads that a ranking puts first matter most?
 ///
 /// Heads are removed cumulatively, in the order of the ranking and in random orders: their output z is set to zero at
-/// every position, prompt included; or to what else `op` says, from the input `values`. The model reads what the unablated one wrote (teacher forcing), and
-/// KL(original ‖ ablated) in nats over the whole vocabulary is taken for each distribution that predicts a new token,
-/// averaged over a text's tokens and then over texts. No heads and all heads are always among the steps.
+/// every position, prompt included; or to what else `op` says, from the input `values`. The model reads what the
+/// unablated one wrote (teacher forcing), and KL(original ‖ ablated) in nats over the whole vocabulary is taken for each
+/// distribution that predicts a new token, averaged over a text's tokens and then over texts. No heads and all heads
+/// are always among the steps.
 ///
 /// Outputs: `curve` (num_heads_removed, mean_kl_div, std_kl_div, order_type): for the ranking's order (`synergistic`)
 /// the standard deviation is over texts, for `random` over the random orders, both with ddof 0; and `orders`, the same
@@ -124,8 +125,7 @@ impl Stage for Ablate {
         let mut found = probe::mistakes(&self.edits, &[], (&OWN, &[]), given, facts.as_ref());
         let values = self.values();
         if let (Some(need), Some(facts), Some(arrived)) = (&values, &facts, given.one(VALUES)) {
-            let layers: Vec<usize> = (0..facts.layers).collect();
-            found.extend(fact_mistakes(need, &arrived.facts, &layers, facts.width_at(Site::Z)));
+            found.extend(Asked::of(facts, Site::Z, &Select::All, &Select::All).mistakes(need, arrived));
         }
         if self.step == 0 {
             found.push(Mistake::new("step", "each step must remove at least one head"));
@@ -206,10 +206,9 @@ impl Ablate {
     /// What becomes of a removed head.
     fn removal(&self, inputs: &Inputs, facts: &ModelFacts, texts: usize) -> Result<Op, Failure> {
         let layers: Vec<usize> = (0..facts.layers).collect();
-        let heads: Vec<usize> = (0..facts.heads).collect();
         let values = || {
             let donor = Donor::of(VALUES, inputs)?;
-            donor.check(&layers, &heads, facts.width_at(Site::Z)).map(|()| donor)
+            donor.check(&Asked::of(facts, Site::Z, &Select::All, &Select::All)).map(|()| donor)
         };
         let op = match self.op {
             Removal::Zero => Ok(Op::Zero),

@@ -9,7 +9,7 @@
 //! | where a model comes from: folder, package, hub | `source/` |
 //! | prompts, tokens, tokenizers, chat templates | `text/` |
 //! | sites, captures, edits and the pass that carries them | `site.rs`, `capture/`, `edit/`, `pass.rs` |
-//! | values that edits and captures take from other stages | `donor.rs` |
+//! | values that edits and captures take from other stages | `donor/` |
 //! | generating, reading, forcing texts | `generate.rs`, `read.rs`, `teacher.rs` |
 //! | devices, and what is loaded on them | `device.rs`, `session.rs`, `pool.rs` |
 

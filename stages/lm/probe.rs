@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     capture::{Capture, Output, Take, What, stacked},
-    donor::{Need, fact_mistakes},
+    donor::Need,
     edit::{Change, Edit},
     facts::ModelFacts,
 };
@@ -68,18 +68,14 @@ pub fn mistakes(
         found.extend(edits.iter().flat_map(|(at, edit)| edit.mistakes(at, facts)));
         found.extend(captures.iter().flat_map(|(at, capture)| capture.mistakes(at, facts)));
     }
-    let needs = edits.iter().filter_map(|(at, edit)| {
-        Some((edit.need(at)?, facts.map(|facts| (edit.layers(facts), facts.width_at(edit.site())))))
-    });
-    let directions = captures.iter().filter_map(|(at, capture)| {
-        let layers = |facts: &ModelFacts| facts.layers_at(capture.site, &capture.layers).unwrap_or_default();
-        Some((capture.need(at)?, facts.map(|facts| (layers(facts), facts.width_at(capture.site)))))
-    });
+    let of_edit = |(at, edit): &(String, &Edit)| Some((edit.need(at)?, facts.map(|facts| edit.asked(facts))));
+    let of_capture = |(at, c): &(String, &Capture)| Some((c.need(at)?, facts.map(|facts| c.asked(facts))));
+    let needs = edits.iter().filter_map(of_edit).chain(captures.iter().filter_map(of_capture));
     let mut known: BTreeMap<String, Need> = BTreeMap::new();
-    for (need, asked) in needs.chain(directions) {
+    for (need, asked) in needs {
         found.extend(port_mistake(&need, inputs, &known));
-        if let (Some(arrived), Some((layers, width))) = (given.one(&need.port), asked) {
-            found.extend(fact_mistakes(&need, &arrived.facts, &layers, width));
+        if let (Some(arrived), Some(asked)) = (given.one(&need.port), asked) {
+            found.extend(asked.mistakes(&need, arrived));
         }
         known.entry(need.port.clone()).or_insert(need);
     }
@@ -147,6 +143,9 @@ fn capture_facts(capture: &Capture, facts: &ModelFacts) -> serde_json::Value {
     let mut known = json!({ "family": facts.family, "layers": layers.len(), "heads": heads.len() });
     if capture.layers != Select::All {
         known["layer"] = json!(layers);
+    }
+    if capture.heads != Select::All {
+        known["head"] = json!(heads);
     }
     let vectors = capture.outputs("position").iter().any(|output| output.axes.iter().any(|axis| axis == "d"));
     if let Some(width) = facts.width_at(capture.site).filter(|_| vectors) {

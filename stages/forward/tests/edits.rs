@@ -266,6 +266,10 @@ fn ports_of_edits_are_declared_and_checked() {
     };
     wired.inputs.insert("base".to_owned(), vec![arrived]);
     assert!(says(patch, &wired).contains("edits[0].from: `base` has no layer 2"));
+    // Values of query heads do not fit key/value heads, though each has as many numbers.
+    wired.inputs.get_mut("base").unwrap()[0].facts = json!({ "layers": 3, "heads": 4, "d": 16 });
+    let shared = "{ op = \"patch\", site = \"v\", from = \"base\" }";
+    assert!(says(shared, &wired).contains("`base` has 4 heads, and here are 2"));
 }
 
 /// A vector whose length only the weights tell is still held against what it is added to.

@@ -24,7 +24,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    donor::{Need, Vector},
+    donor::{Asked, Need, Vector},
     facts::ModelFacts,
     site::{Extent, Site},
 };
@@ -162,7 +162,7 @@ impl Capture {
                 Reduce::Last => steps.push(Step::Last),
                 Reduce::MeanHeads => steps.push(Step::MeanHeads),
                 Reduce::Entropy => steps.push(Step::Entropy),
-                Reduce::Dot => steps.push(Step::Dot(Arc::new(self.direction(facts, inputs, &layers)?))),
+                Reduce::Dot => steps.push(Step::Dot(Arc::new(self.direction(facts, inputs)?))),
                 Reduce::ReceivedEntropy => {
                     steps.push(Step::Mean);
                     ending = Ending::Received;
@@ -177,11 +177,15 @@ impl Capture {
         Ok(Take { site: self.site, layers, heads, at: At::Positions(self.positions.clone()), steps, ending })
     }
 
-    fn direction(&self, facts: &ModelFacts, inputs: &Inputs, layers: &[usize]) -> Result<take::Direction, String> {
+    fn direction(&self, facts: &ModelFacts, inputs: &Inputs) -> Result<take::Direction, String> {
         let donor = self.direction.as_ref().ok_or("`dot` needs `direction`")?.donor(inputs)?;
-        let heads = self.heads.indices(facts.heads_at(self.site), "head").unwrap_or_default();
-        donor.check(if self.site.per_layer() { layers } else { &[] }, &heads, facts.width_at(self.site))?;
+        donor.check(&self.asked(facts))?;
         Ok(take::Direction { donor, heads: facts.heads_at(self.site).max(1) })
+    }
+
+    /// What it wants of what stands there.
+    pub fn asked(&self, facts: &ModelFacts) -> Asked {
+        Asked::of(facts, self.site, &self.layers, &self.heads)
     }
 
     /// The names of the outputs' axes, in order, but for the last; `position` is what the axis of positions is called.

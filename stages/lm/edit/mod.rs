@@ -22,7 +22,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    donor::{Align, Need, Vector},
+    donor::{Align, Asked, Donor, Need, Vector},
     facts::ModelFacts,
     probe::Material,
     site::{Extent, Site},
@@ -91,6 +91,7 @@ edits! {
     }
     /// Multiplies the values by a factor.
     Scale {
+        /// What every number is multiplied by.
         factor: f64,
     }
     /// Adds a direction to the vector of each token (of each head of a token).
@@ -131,7 +132,7 @@ edits! {
         seed: Seed,
     }
     /// Replaces the values by those of another run, prompt by prompt in their order (or of its one prompt, in all). At a
-    /// position that the other text lacks, nothing changes; at `pattern`, keys stand beside keys of the same number.
+    /// position that the other text lacks, nothing changes; at `pattern`, keys stand beside keys of the same number (and `align` is `start`).
     Patch {
         /// The name of an input port that holds a raw capture: of this site, or of one of the same shape.
         from: String,
@@ -166,6 +167,9 @@ impl Edit {
             }
             Self::Noise { relative: true, .. } if site.extent() == Extent::Pattern => {
                 wrong("relative", "a pattern's numbers are shares already: give an absolute `std`".to_owned());
+            }
+            Self::Patch { align: Align::End, .. } if site.extent() == Extent::Pattern => {
+                wrong("align", "the keys of patterns are laid side by side from the start".to_owned());
             }
             Self::Scale { factor, .. } | Self::Steer { factor, .. } if !factor.is_finite() => {
                 wrong("factor", format!("a factor is a finite number, not {factor}"));
@@ -217,14 +221,10 @@ impl Edit {
         }
     }
 
-    /// The layers that it is about, where the model has them.
-    pub fn layers(&self, facts: &ModelFacts) -> Vec<usize> {
-        let Target { site, layers, .. } = self.target();
-        facts.layers_at(site, layers).unwrap_or_default()
-    }
-
-    pub fn site(&self) -> Site {
-        self.target().site
+    /// What it wants of what stands there.
+    pub fn asked(&self, facts: &ModelFacts) -> Asked {
+        let Target { site, layers, heads, .. } = self.target();
+        Asked::of(facts, site, layers, heads)
     }
 
     /// This edit on a model that has been asked for its [`mistakes`](Self::mistakes); nothing where it changes nothing.
@@ -233,11 +233,10 @@ impl Edit {
         let count = facts.heads_at(site);
         let chosen = if site.has_heads() { heads.indices(count, "head")? } else { vec![] };
         let layers = facts.layers_at(site, layers)?;
-        let layered = if site.per_layer() { layers.as_slice() } else { &[] };
-        let width = facts.width_at(site);
+        let asked = self.asked(facts);
         let donor = |port: &str| {
-            let donor = super::donor::Donor::of(port, material.inputs)?;
-            donor.check(layered, &chosen, width)?;
+            let donor = Donor::of(port, material.inputs)?;
+            donor.check(&asked)?;
             Ok::<_, String>(donor)
         };
         let op = match self {
@@ -250,7 +249,7 @@ impl Edit {
             Self::Scale { factor, .. } => Op::Scale(*factor),
             Self::Steer { direction, factor, .. } => {
                 let donor = direction.donor(material.inputs)?;
-                donor.check(layered, &chosen, width)?;
+                donor.check(&asked)?;
                 match put::direction(donor, &layers, count.max(1), *factor)? {
                     Some(addend) => Op::Add(addend),
                     None => return Ok(None),

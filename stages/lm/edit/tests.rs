@@ -223,7 +223,7 @@ fn freezing_needs_the_same_texts_and_every_value() {
 /// In a batch padded on the left, a query's keys begin where its text does.
 #[test]
 fn a_pattern_is_patched_key_by_key() {
-    let axes = [("prompt", None), ("layer", None), ("head", None), ("query", None), ("key", None)];
+    let axes = [("prompt", None), ("layer", Some(&["0"][..])), ("head", None), ("query", None), ("key", None)];
     let source = port(
         &axes,
         &[2, 1, 2, 2, 2],
@@ -276,6 +276,7 @@ fn what_has_no_meaning_is_refused() {
         ("op = \"clamp\"\nsite = \"z\"\nnorm = -1.0", "0 or more"),
         ("op = \"noise\"\nsite = \"z\"\nstd = -1.0\nseed = 1", "0 or more"),
         ("op = \"noise\"\nsite = \"pattern\"\nstd = 1.0\nrelative = true\nseed = 1", "absolute"),
+        ("op = \"patch\"\nsite = \"pattern\"\nfrom = \"x\"\nalign = \"end\"", "side by side from the start"),
         ("op = \"mean\"\nsite = \"pattern\"\nfrom = \"x\"", "a pattern"),
         ("op = \"zero\"\nsite = \"v\"\nheads = 1", "head 1 does not exist: there are 1"),
         ("op = \"zero\"\nsite = \"attn_out\"\nheads = 1", "has no heads"),

@@ -4,6 +4,8 @@
 //! An axis whose places have numbers for labels (a capture of some layers, heads or positions) is looked up by them;
 //! any other by its order. What a port may hold is said at plan time ([`Need`]).
 
+mod need;
+
 use std::sync::Arc;
 
 use assay_cache::{Artifact, Data, Tensor};
@@ -11,8 +13,9 @@ use ndarray::{ArrayD, ArrayViewD, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::site::{Extent, Site};
-use crate::{Inputs, Mistake, PortType};
+pub use need::{Asked, Need};
+
+use crate::Inputs;
 
 /// A vector: the name of an input port that holds it, or its numbers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -20,15 +23,6 @@ use crate::{Inputs, Mistake, PortType};
 pub enum Vector {
     Port(String),
     Given(Vec<f64>),
-}
-
-/// What an edit or a capture wants of an input port.
-pub struct Need {
-    pub port: String,
-    /// Where in the manifest it is named.
-    pub at: String,
-    /// Axes that it may have.
-    pub axes: Vec<Vec<&'static str>>,
 }
 
 /// A tensor from another stage.
@@ -72,55 +66,6 @@ impl Vector {
                 Donor::new("direction", Arc::new(Artifact::Tensor(Tensor::new(&["d"], Data::F32(values)))))
             }
         }
-    }
-}
-
-/// The axes of one token at a site.
-fn token_axes(site: Site) -> Vec<&'static str> {
-    match site.extent() {
-        Extent::Residual => vec!["d"],
-        Extent::Scale => vec![],
-        Extent::Heads | Extent::KvHeads => vec!["head", "d"],
-        Extent::Pattern => vec!["head", "query", "key"],
-        Extent::Logits => vec!["token"],
-    }
-}
-
-impl Need {
-    fn new(at: String, port: &str, axes: Vec<Vec<&'static str>>) -> Self {
-        Self { port: port.to_owned(), at, axes }
-    }
-
-    /// A raw capture: the values of every token.
-    pub fn tokens(at: String, port: &str, site: Site) -> Self {
-        let layer = site.per_layer().then_some("layer");
-        let position = (site.extent() != Extent::Pattern).then_some("position");
-        let axes = ["prompt"].into_iter().chain(layer).chain(position).chain(token_axes(site)).collect();
-        Self::new(at, port, vec![axes])
-    }
-
-    /// Something to average over prompts and positions, or an average already.
-    pub fn averages(at: String, port: &str, site: Site) -> Self {
-        let layer = site.per_layer().then_some("layer");
-        let over = [vec![], vec!["prompt"], vec!["prompt", "position"]];
-        let axes = over.map(|over| {
-            let (prompt, position) = (over.first(), over.get(1));
-            let before = prompt.into_iter().copied().chain(layer);
-            before.chain(position.copied()).chain(token_axes(site)).collect()
-        });
-        Self::new(at, port, axes.to_vec())
-    }
-
-    /// One vector, or one for each layer, each head, or both.
-    pub fn directions(at: String, port: &str, site: Site) -> Self {
-        let (layered, headed) = (site.per_layer(), site.has_heads());
-        let axes = [vec!["d"], vec!["layer", "d"], vec!["head", "d"], vec!["layer", "head", "d"]];
-        let fits = |axes: &Vec<&str>| (layered || !axes.contains(&"layer")) && (headed || !axes.contains(&"head"));
-        Self::new(at, port, axes.into_iter().filter(fits).collect())
-    }
-
-    pub fn types(&self) -> Vec<PortType> {
-        self.axes.iter().map(|axes| PortType::tensor(axes)).collect()
     }
 }
 
@@ -199,17 +144,10 @@ impl Donor {
     }
 
     /// Refuses a donor that lacks layers or heads that it is asked for, or whose vectors have another width.
-    pub fn check(&self, layers: &[usize], heads: &[usize], width: Option<usize>) -> Result<(), String> {
-        for (axis, wanted) in [("layer", layers), ("head", heads)] {
-            let absent = wanted.iter().find(|number| self.place(axis, **number as i64).is_none());
-            if let Some(number) = absent.filter(|_| self.has(axis)) {
-                return Err(format!("`{}` has no {axis} {number}", self.port));
-            }
-        }
-        match width.filter(|width| self.has("d") && *width != self.len("d")) {
-            Some(width) => Err(format!("`{}` has vectors of {}, and here they have {width}", self.port, self.len("d"))),
-            None => Ok(()),
-        }
+    pub fn check(&self, asked: &Asked) -> Result<(), String> {
+        let known = |axis| self.has(axis).then(|| (self.labels(axis), self.len(axis)));
+        let width = self.has("d").then(|| self.len("d"));
+        asked.lack(&self.port, known("layer"), known("head"), width).map_or(Ok(()), Err)
     }
 
     /// Refuses a donor whose prompts are neither `count` nor one for all.
@@ -324,26 +262,4 @@ impl Donor {
 /// Labels that are numbers; none where one is not.
 fn numbers(labels: Option<&[String]>) -> Option<Vec<i64>> {
     labels?.iter().map(|label| label.parse().ok()).collect()
-}
-
-/// What facts rule out of what arrives at a port: layers and heads that it lacks, vectors of another width.
-pub fn fact_mistakes(need: &Need, facts: &serde_json::Value, layers: &[usize], width: Option<usize>) -> Vec<Mistake> {
-    let mut found = vec![];
-    let own = facts["d"].as_u64();
-    if let Some((own, width)) = own.zip(width).filter(|(own, width)| *own != *width as u64) {
-        let message = format!("`{}` has vectors of {own}, and at this site they have {width}", need.port);
-        found.push(Mistake::new(need.at.clone(), message));
-    }
-    let listed: Option<Vec<usize>> = serde_json::from_value(facts["layer"].clone()).ok();
-    let has = |layer: usize| match (&listed, facts["layers"].as_u64()) {
-        (Some(listed), _) => listed.contains(&layer),
-        (None, Some(count)) => (layer as u64) < count,
-        (None, None) => true,
-    };
-    let layered = need.axes.iter().any(|axes| axes.contains(&"layer"));
-    if let Some(layer) = layers.iter().find(|layer| layered && !has(**layer)) {
-        let message = format!("`{}` has no layer {layer}, which this asks for", need.port);
-        found.push(Mistake::new(need.at.clone(), message).help("capture that layer, or select fewer layers here"));
-    }
-    found
 }
