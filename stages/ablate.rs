@@ -6,14 +6,18 @@ use assay_cache::{Artifact, Data, Table, Tensor, Unit, Values};
 use ndarray::{ArrayD, IxDyn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Purpose, Stage,
+    Accept, Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Purpose, Seed,
+    Select, Stage,
     lm::{
         self, Model, ModelFacts, Session,
         batching::BatchSize,
-        edit::Change,
+        donor::{Align, Asked, Donor, Need},
+        edit::{self, Change, Edit, Op},
+        probe::{self, Material, Probe},
+        site::Site,
         teacher::Forced,
         text::{
             texts::{readable, warn_of_length},
@@ -30,9 +34,10 @@ const BLOCK: usize = 4;
 /// Do the heads that a ranking puts first matter most?
 ///
 /// Heads are removed cumulatively, in the order of the ranking and in random orders: their output z is set to zero at
-/// every position, prompt included. The model reads what the unablated one wrote (teacher forcing), and
-/// KL(original ‖ ablated) in nats over the whole vocabulary is taken for each distribution that predicts a new token,
-/// averaged over a text's tokens and then over texts. No heads and all heads are always among the steps.
+/// every position, prompt included; or to what else `op` says, from the input `values`. The model reads what the
+/// unablated one wrote (teacher forcing), and KL(original ‖ ablated) in nats over the whole vocabulary is taken for each
+/// distribution that predicts a new token, averaged over a text's tokens and then over texts. No heads and all heads
+/// are always among the steps.
 ///
 /// Outputs: `curve` (num_heads_removed, mean_kl_div, std_kl_div, order_type): for the ranking's order (`synergistic`)
 /// the standard deviation is over texts, for `random` over the random orders, both with ddof 0; and `orders`, the same
@@ -49,6 +54,14 @@ pub struct Ablate {
     /// What becomes of a removed head.
     #[serde(default)]
     pub op: Removal,
+    /// With `resample`: from where positions are counted.
+    #[serde(default)]
+    pub align: Align,
+    /// With `resample`: what the permutation of prompts depends on.
+    pub seed: Seed,
+    /// What is changed inside the model in every pass, with and without those heads.
+    #[serde(default)]
+    pub edits: Vec<Edit>,
     /// Only the first so many texts; not given: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first: Option<usize>,
@@ -64,6 +77,11 @@ pub enum Removal {
     /// Its output is zero.
     #[default]
     Zero,
+    /// Its output is its mean over what stands in the input `values`: a capture of `z`, raw or reduced by `mean`, or such
+    /// a mean without prompts.
+    Mean,
+    /// Its output is that of another prompt, as the edit `resample` has it: `values` is a raw capture of `z`.
+    Resample,
 }
 
 /// (layer, head in layer)
@@ -75,6 +93,16 @@ struct Order {
     seed: Option<u64>,
     heads: Vec<Head>,
 }
+
+/// What happens in every pass, and to removed heads.
+struct Ablation {
+    edits: Vec<Change>,
+    op: Op,
+}
+
+/// The stage's own inputs.
+const OWN: [&str; 4] = ["model", "tokens", "ranking", VALUES];
+const VALUES: &str = "values";
 
 /// Mean divergences of the texts, by number of heads removed.
 type Curve = BTreeMap<usize, Vec<f64>>;
@@ -92,8 +120,13 @@ impl Stage for Ablate {
     const VERSION: &'static [(&'static str, u32)] = &[("ablate", 1), lm::VERSION];
     const LANE: Lane = Lane::Device;
 
-    fn ports(&self, _: &Given) -> Result<Ports, Vec<Mistake>> {
-        let mut found = vec![];
+    fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
+        let facts = probe::facts(given.one("model"));
+        let mut found = probe::mistakes(&self.edits, &[], (&OWN, &[]), given, facts.as_ref());
+        let values = self.values();
+        if let (Some(need), Some(facts), Some(arrived)) = (&values, &facts, given.one(VALUES)) {
+            found.extend(Asked::of(facts, Site::Z, &Select::All, &Select::All).mistakes(need, arrived));
+        }
         if self.step == 0 {
             found.push(Mistake::new("step", "each step must remove at least one head"));
         }
@@ -111,12 +144,20 @@ impl Stage for Ablate {
         let output = |name: &str, columns: &[&str]| {
             OutputPort::new(name, PortType::of("table")).with_facts(json!({ "columns": columns }))
         };
+        let mut inputs = vec![
+            InputPort::one("model", PortType::of("model")),
+            InputPort::one("tokens", PortType::of("tokens")),
+            InputPort::one("ranking", PortType::of("table")),
+        ];
+        inputs.extend(
+            values.map(|need| InputPort {
+                accept: Accept(need.types()),
+                ..InputPort::one(VALUES, PortType::of("tensor"))
+            }),
+        );
+        inputs.extend(probe::inputs(&self.edits, &[]));
         Ok(Ports {
-            inputs: vec![
-                InputPort::one("model", PortType::of("model")),
-                InputPort::one("tokens", PortType::of("tokens")),
-                InputPort::one("ranking", PortType::of("table")),
-            ],
+            inputs,
             outputs: vec![output("curve", &COLUMNS), output("orders", &[&COLUMNS[..], &[SEED]].concat())],
         })
     }
@@ -130,16 +171,55 @@ impl Stage for Ablate {
         warn_of_length(sequences.iter().map(|s| s.text().len()).max().unwrap_or(0), &model.facts, ctx);
 
         let orders = self.orders(ranking);
-        let curves = self.curves(&model, &sequences, &orders, ctx)?;
+        let labels: Vec<String> = sequences.iter().map(|sequence| sequence.id.clone()).collect();
+        let probe = Probe::new(&self.edits, &[], &model.facts, &Material { inputs, prompts: &labels })?;
+        let ablation = Ablation { edits: probe.changes, op: self.removal(inputs, &model.facts, labels.len())? };
+        let curves = self.curves(&model, &sequences, &orders, &ablation, ctx)?;
         let own: Vec<(&Order, &Curve)> = orders.iter().zip(&curves).collect();
         Ok(Outputs::default()
             .with("curve", Artifact::Table(summary(&own)))
             .with("orders", Artifact::Table(by_order(&own)))
             .note("batch", json!(self.rows(&model, &sequences))))
     }
+
+    /// Only resampling draws from its seed and lays texts side by side.
+    fn keyed(&self) -> Value {
+        let mut params = json!(self);
+        if let (true, Some(fields)) = (self.op != Removal::Resample, params.as_object_mut()) {
+            ["seed", "align"].iter().for_each(|unused| drop(fields.remove(*unused)));
+        }
+        params
+    }
 }
 
 impl Ablate {
+    /// What the input `values` should hold.
+    fn values(&self) -> Option<Need> {
+        let at = format!("inputs.{VALUES}");
+        match self.op {
+            Removal::Zero => None,
+            Removal::Mean => Some(Need::averages(at, VALUES, Site::Z)),
+            Removal::Resample => Some(Need::tokens(at, VALUES, Site::Z)),
+        }
+    }
+
+    /// What becomes of a removed head.
+    fn removal(&self, inputs: &Inputs, facts: &ModelFacts, texts: usize) -> Result<Op, Failure> {
+        let layers: Vec<usize> = (0..facts.layers).collect();
+        let values = || {
+            let donor = Donor::of(VALUES, inputs)?;
+            donor.check(&Asked::of(facts, Site::Z, &Select::All, &Select::All)).map(|()| donor)
+        };
+        let op = match self.op {
+            Removal::Zero => Ok(Op::Zero),
+            Removal::Mean => values().and_then(|donor| edit::mean(&donor, &layers, facts.heads)).map(Op::Put),
+            Removal::Resample => {
+                values().and_then(|donor| edit::resampled(donor, self.align, self.seed.0, texts)).map(Op::Put)
+            }
+        };
+        op.map_err(Failure::fatal)
+    }
+
     fn orders(&self, ranking: Vec<Head>) -> Vec<Order> {
         let random = self.seeds.iter().map(|&seed| Order { seed: Some(seed), heads: shuffled(&ranking, seed) });
         let random: Vec<_> = random.collect();
@@ -165,6 +245,7 @@ impl Ablate {
         model: &Model,
         sequences: &[Sequence],
         orders: &[Order],
+        ablation: &Ablation,
         ctx: &dyn Ctx,
     ) -> Result<Vec<Curve>, Failure> {
         let rows = self.rows(model, sequences);
@@ -184,7 +265,7 @@ impl Ablate {
                         Some(divergences) => divergences,
                         None => {
                             ctx.go_on()?;
-                            let divergences = block.divergences(model, &order.heads[..count]);
+                            let divergences = block.divergences(model, ablation, &order.heads[..count])?;
                             ctx.save(&[(name, unit(&divergences))])?;
                             divergences
                         }
@@ -222,15 +303,18 @@ impl<'a> Block<'a> {
         self.texts
     }
 
-    fn divergences(&mut self, model: &Model, heads: &[Head]) -> Vec<f64> {
+    fn divergences(&mut self, model: &Model, ablation: &Ablation, heads: &[Head]) -> Result<Vec<f64>, Failure> {
         if self.base.is_empty() {
-            self.base = self.parts.iter().map(|part| part.predictions(model, vec![])).collect();
+            let base = self.parts.iter().map(|part| part.predictions(model, ablation.edits.clone()));
+            self.base = base.collect::<Result<_, _>>()?;
         }
-        let parts = self.parts.iter().zip(&self.base);
-        let of = |(part, base): (&Forced, _)| {
-            part.divergence(base, &part.predictions(model, Change::zero_heads(heads, &model.facts)))
-        };
-        parts.flat_map(of).collect()
+        let removed = Change::on_heads(heads, &ablation.op, &model.facts);
+        let changes = [ablation.edits.clone(), removed].concat();
+        let mut divergences = vec![];
+        for (part, base) in self.parts.iter().zip(&self.base) {
+            divergences.extend(part.divergence(base, &part.predictions(model, changes.clone())?));
+        }
+        Ok(divergences)
     }
 }
 

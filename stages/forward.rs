@@ -4,16 +4,16 @@ use assay_cache::{Artifact, Data, Tensor, Unit};
 use ndarray::{ArrayD, IxDyn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Select, Stage,
+    Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     lm::{
-        self, Model, Session,
+        self, Model, ModelFacts, Session,
         batching::{BatchSize, groups},
-        capture::{Capture, Reduce, chosen},
+        capture::{Capture, Reduce},
         edit::Edit,
-        probe::{self, Probe},
+        probe::{self, Material, Probe},
         read::read,
         site::Site,
         text::texts::{Text, texts, warn_of_length},
@@ -23,8 +23,11 @@ use crate::{
 /// What happens inside a model while it reads a text?
 ///
 /// One pass over each text: prompts, or what a `generate` stage wrote, prompt and new tokens together. Outputs: a
-/// tensor a capture, named by its site or by `as`; texts of different lengths are filled up with NaN on the right, and
-/// `length` says how many tokens each has. Logits are computed at the positions asked for and nowhere else.
+/// tensor a capture, named by its site or by `as`, with the axes [prompt, layer, position, head, d] (a `pattern` has
+/// [prompt, layer, head, query, key], `logits` [prompt, position, token]) but for those that the site lacks or the
+/// reduction takes; texts of different lengths are filled up with NaN on the right, and `length` says how many tokens
+/// each has. Logits are computed at the positions asked for and nowhere else. Edits and captures may name further
+/// inputs, which `inputs` then wires.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Forward {
@@ -38,7 +41,10 @@ pub struct Forward {
     pub batch: BatchSize,
 }
 
-/// What was recorded of one text: an array a capture.
+/// The stage's own inputs.
+const OWN: [&str; 2] = ["model", "prompts"];
+
+/// What was recorded of one text: an array an output.
 type Recorded = Vec<ArrayD<f32>>;
 
 impl Stage for Forward {
@@ -48,7 +54,7 @@ impl Stage for Forward {
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let facts = probe::facts(given.one("model"));
-        let mut found = probe::mistakes(&self.edits, &self.capture, &["length"], facts.as_ref());
+        let mut found = probe::mistakes(&self.edits, &self.capture, (&OWN, &["length"]), given, facts.as_ref());
         if self.capture.is_empty() {
             found.push(Mistake::new("capture", "nothing is recorded, so there would be no output"));
         }
@@ -57,13 +63,12 @@ impl Stage for Forward {
         }
         let mut outputs = probe::ports(&self.capture, "position", facts.as_ref());
         outputs.push(OutputPort::new("length", PortType::tensor(&["prompt"])));
-        Ok(Ports {
-            inputs: vec![
-                InputPort::one("model", PortType::of("model")),
-                InputPort::one("prompts", PortType::of("prompts")).or(PortType::of("tokens")),
-            ],
-            outputs,
-        })
+        let mut inputs = vec![
+            InputPort::one(OWN[0], PortType::of("model")),
+            InputPort::one(OWN[1], PortType::of("prompts")).or(PortType::of("tokens")),
+        ];
+        inputs.extend(probe::inputs(&self.edits, &self.capture));
+        Ok(Ports { inputs, outputs })
     }
 
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
@@ -73,38 +78,38 @@ impl Stage for Forward {
         let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
         warn_of_length(longest, &model.facts, ctx);
         self.refuse_absent_positions(longest)?;
-        let (recorded, rows) = self.recorded(&model, &texts, longest, ctx)?;
-        self.outputs(&model, &texts, &recorded).map(|outputs| outputs.note("batch", json!(rows)))
+        let labels: Vec<String> = texts.iter().map(|text| text.id.clone()).collect();
+        let material = Material { inputs, prompts: &labels };
+        let probe = Probe::new(&self.edits, &self.capture, &model.facts, &material)?;
+        let (recorded, rows) = self.recorded(&model, &texts, &probe, longest, ctx)?;
+        Ok(self.outputs(&model.facts, &texts, &labels, &recorded).note("batch", json!(rows)))
     }
 }
 
 impl Forward {
     /// Refuses positions that no text has.
     fn refuse_absent_positions(&self, longest: usize) -> Result<(), Failure> {
-        let last = |select: &Select| match select {
-            Select::All => None,
-            Select::Range(_, to) => Some(to - 1),
-            Select::List(list) => list.iter().max().copied(),
-        };
         for (i, capture) in self.capture.iter().enumerate() {
-            if let Some(position) = last(&capture.positions).filter(|position| *position >= longest) {
+            let needed = capture.positions.needs();
+            if needed > longest {
+                let positions = Value::from(&capture.positions);
                 return Err(Failure::fatal(format!(
-                    "capture[{i}].positions asks for position {position}, but the longest text has {longest} tokens"
+                    "capture[{i}].positions = {positions} needs a text of {needed} tokens, but the longest has {longest} tokens"
                 )));
             }
         }
         Ok(())
     }
 
-    /// For each text an array a capture, those of an interrupted run taken from their units; and the batch that was used.
+    /// For each text an array an output, those of an interrupted run taken from their units; and the batch that was used.
     fn recorded(
         &self,
         model: &Model,
         texts: &[Text],
+        probe: &Probe,
         longest: usize,
         ctx: &dyn Ctx,
     ) -> Result<(Vec<Recorded>, usize), Failure> {
-        let probe = Probe::new(&self.edits, &self.capture, &model.facts)?;
         let rows = self.batch.rows(&model.facts, longest, self.logits(longest), model.device());
         let mut done = (0..texts.len()).map(|i| self.saved(i, ctx)).collect::<Result<Vec<_>, _>>()?;
         let pending = (0..texts.len()).filter(|&i| done[i].is_none()).collect();
@@ -112,7 +117,7 @@ impl Forward {
             ctx.go_on()?;
             ctx.progress(done.iter().flatten().count() as u64, texts.len() as u64, "prompts");
             let batch: Vec<(usize, &[u32])> = group.iter().map(|&i| (i, texts[i].ids.as_slice())).collect();
-            let mut captures: Vec<_> = read(model, &batch, &probe).into_iter().map(Vec::into_iter).collect();
+            let mut captures: Vec<_> = read(model, &batch, probe)?.into_iter().map(Vec::into_iter).collect();
             let by_text: Vec<Recorded> =
                 group.iter().map(|_| captures.iter_mut().filter_map(Iterator::next).collect()).collect();
             let units: Vec<_> =
@@ -126,19 +131,22 @@ impl Forward {
 
     /// The most logits of one text that a capture keeps at once.
     fn logits(&self, longest: usize) -> usize {
-        let of = |capture: &Capture| match (capture.site, capture.reduce) {
-            (Site::Logits, Some(Reduce::Last)) => 1,
-            (Site::Logits, _) => chosen(&capture.positions, longest).len(),
-            _ => 0,
+        let of = |capture: &Capture| {
+            let words = capture.reduce.as_ref().map_or(&[][..], |reduce| &reduce.0);
+            match words.first() {
+                _ if capture.site != Site::Logits && !words.contains(&Reduce::Unembed) => 0,
+                Some(Reduce::Last | Reduce::Mean) if capture.site != Site::Logits => 1,
+                Some(Reduce::Last) => 1,
+                _ => capture.positions.present(longest).len(),
+            }
         };
         self.capture.iter().map(of).max().unwrap_or(0)
     }
 
     fn unit(&self, arrays: &[ArrayD<f32>]) -> Unit {
-        let parts = self.capture.iter().zip(arrays).map(|(capture, array)| {
-            let axes = capture.axes("position");
-            let axes: Vec<_> = axes.iter().skip(1).map(String::as_str).collect();
-            (capture.name(), Artifact::Tensor(Tensor::new(&axes, Data::F32(array.clone()))))
+        let parts = probe::outputs(&self.capture, "position").zip(arrays).map(|((_, output), array)| {
+            let axes: Vec<_> = output.axes.iter().skip(1).map(String::as_str).collect();
+            (output.name, Artifact::Tensor(Tensor::new(&axes, Data::F32(array.clone()))))
         });
         parts.collect()
     }
@@ -146,25 +154,23 @@ impl Forward {
     /// What an interrupted run saved of text `i`.
     fn saved(&self, i: usize, ctx: &dyn Ctx) -> Result<Option<Recorded>, Failure> {
         let Some(mut unit) = ctx.unit(&unit_name(i))? else { return Ok(None) };
-        let arrays = self.capture.iter().map(|capture| match unit.remove(&capture.name()) {
+        let arrays = probe::outputs(&self.capture, "position").map(|(_, output)| match unit.remove(&output.name) {
             Some(Artifact::Tensor(Tensor { data: Data::F32(array), .. })) => Some(array),
             _ => None,
         });
         Ok(arrays.collect())
     }
 
-    fn outputs(&self, model: &Model, texts: &[Text], recorded: &[Recorded]) -> Result<Outputs, Failure> {
-        let labels: Vec<String> = texts.iter().map(|text| text.id.clone()).collect();
+    fn outputs(&self, facts: &ModelFacts, texts: &[Text], labels: &[String], recorded: &[Recorded]) -> Outputs {
         let lengths: Vec<i64> = texts.iter().map(|text| text.ids.len() as i64).collect();
         let lengths = ArrayD::from_shape_vec(IxDyn(&[texts.len()]), lengths).expect("one axis");
         let length = Tensor::new(&["prompt"], Data::I64(lengths)).with_unit("tokens");
         let mut outputs = Outputs::default().with("length", Artifact::Tensor(length));
-        for (i, capture) in self.capture.iter().enumerate() {
-            let take = capture.on(&model.facts).map_err(Failure::fatal)?;
+        for (i, (capture, output)) in probe::outputs(&self.capture, "position").enumerate() {
             let parts: Vec<_> = recorded.iter().map(|arrays| arrays[i].clone()).collect();
-            outputs = outputs.with(&capture.name(), probe::artifact(capture, &take, "position", &labels, &parts));
+            outputs = outputs.with(&output.name, probe::artifact(capture, &output, facts, labels, &parts));
         }
-        Ok(outputs)
+        outputs
     }
 }
 

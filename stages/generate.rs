@@ -1,7 +1,7 @@
 //! `generate`: continue prompts, and record what goes on inside at every step.
 
 use assay_cache::{Artifact, Data, Tensor, Unit};
-use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray::{ArrayD, IxDyn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 use crate::{
     Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Seed, Stage,
     lm::{
-        self, Model, Session,
+        self, Model, ModelFacts, Session,
         batching::{BatchSize, groups},
-        capture::{At, Capture, Reduce, chosen},
+        capture::{At, Capture},
         edit::Edit,
         generate::{Generated, generate},
-        probe::{self, Probe},
+        probe::{self, Material, Probe},
         sampling::Sampling,
         text::{
             texts::{Text, room_for, texts, warn_of_length},
@@ -35,7 +35,8 @@ pub struct Generate {
     /// How many tokens each prompt is extended by.
     #[serde(default = "default_new_tokens")]
     pub new_tokens: usize,
-    /// What is recorded at each step. `positions` select steps; `mean` and `last` are over steps.
+    /// What is recorded at each step. `positions` select steps; `mean`, `last` and `participation-ratio` are over steps,
+    /// and come last.
     #[serde(default)]
     pub capture: Vec<Capture>,
     /// What is changed inside the model while it writes.
@@ -57,6 +58,9 @@ pub struct Generate {
     pub batch: BatchSize,
 }
 
+/// The stage's own inputs.
+const OWN: [&str; 2] = ["model", "prompts"];
+
 fn default_new_tokens() -> usize {
     100
 }
@@ -73,27 +77,28 @@ impl Stage for Generate {
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let facts = probe::facts(given.one("model"));
         let mut found = self.sampling_mistakes();
-        found.extend(probe::mistakes(&self.edits, &self.capture, &["tokens"], facts.as_ref()));
+        found.extend(probe::mistakes(&self.edits, &self.capture, (&OWN, &["tokens"]), given, facts.as_ref()));
+        let captures = self.capture.iter().enumerate();
+        found.extend(captures.flat_map(|(i, capture)| capture.step_mistakes(&format!("capture[{i}]"))));
         if !found.is_empty() {
             return Err(found);
         }
         let tokens = OutputPort::new("tokens", PortType::of("tokens"));
         let captures = probe::ports(&self.capture, "step", facts.as_ref());
-        Ok(Ports {
-            inputs: vec![
-                InputPort::one("model", PortType::of("model")),
-                InputPort::one("prompts", PortType::of("prompts")),
-            ],
-            outputs: std::iter::once(tokens).chain(captures).collect(),
-        })
+        let mut inputs =
+            vec![InputPort::one(OWN[0], PortType::of("model")), InputPort::one(OWN[1], PortType::of("prompts"))];
+        inputs.extend(probe::inputs(&self.edits, &self.capture));
+        Ok(Ports { inputs, outputs: std::iter::once(tokens).chain(captures).collect() })
     }
 
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
         let record = inputs.record("model")?;
         let model = Session::of(ctx).model(record, ctx)?;
         let prompts = texts(inputs.record("prompts")?, record, &model.facts, ctx)?;
-        let (made, rows) = self.continued(&model, &prompts, ctx)?;
-        self.outputs(&model, &prompts, &made).map(|outputs| outputs.note("batch", json!(rows)))
+        let labels: Vec<String> = prompts.iter().map(|text| text.id.clone()).collect();
+        let probe = self.probe(&model, &Material { inputs, prompts: &labels })?;
+        let (made, rows) = self.continued(&model, &prompts, &probe, ctx)?;
+        Ok(self.outputs(&model.facts, &prompts, &labels, &made).note("batch", json!(rows)))
     }
 
     /// Greedy decoding draws nothing: how it would draw does not matter.
@@ -134,10 +139,22 @@ impl Generate {
         }
     }
 
-    /// Every prompt continued, those of an interrupted run taken from their units; and the batch that was used.
-    fn continued(&self, model: &Model, prompts: &[Text], ctx: &dyn Ctx) -> Result<(Vec<Generated>, usize), Failure> {
-        let mut probe = Probe::new(&self.edits, &self.capture, &model.facts)?;
+    /// What happens at each step: what is over steps is made of them when all are there.
+    fn probe(&self, model: &Model, material: &Material) -> Result<Probe, Failure> {
+        let captures: Vec<_> = self.capture.iter().map(Capture::each_step).collect();
+        let mut probe = Probe::new(&self.edits, &captures, &model.facts, material)?;
         probe.takes.iter_mut().for_each(|take| take.at = At::Newest);
+        Ok(probe)
+    }
+
+    /// Every prompt continued, those of an interrupted run taken from their units; and the batch that was used.
+    fn continued(
+        &self,
+        model: &Model,
+        prompts: &[Text],
+        probe: &Probe,
+        ctx: &dyn Ctx,
+    ) -> Result<(Vec<Generated>, usize), Failure> {
         let longest = prompts.iter().map(|text| text.ids.len()).max().unwrap_or(0) + self.new_tokens;
         // The newest token of all is read by nobody.
         let read = |text: &Text| (text.ids.len() + self.new_tokens).saturating_sub(1);
@@ -150,7 +167,7 @@ impl Generate {
         for group in groups(pending, |i| prompts[i].ids.len(), rows) {
             let finished = done.iter().flatten().count();
             let batch: Vec<(usize, &[u32])> = group.iter().map(|&i| (i, prompts[i].ids.as_slice())).collect();
-            let made = generate(model, &batch, self.new_tokens, &probe, self.sampling(), |step| {
+            let made = generate(model, &batch, self.new_tokens, probe, self.sampling(), |step| {
                 let steps = finished * self.new_tokens + step * group.len();
                 ctx.progress(steps as u64, (prompts.len() * self.new_tokens) as u64, "tokens");
                 ctx.go_on()
@@ -166,12 +183,10 @@ impl Generate {
         let new: Vec<i64> = made.new.iter().map(|&id| i64::from(id)).collect();
         let new = ArrayD::from_shape_vec(IxDyn(&[new.len()]), new).expect("one axis");
         let tokens = Artifact::Tensor(Tensor::new(&["step"], Data::I64(new)));
-        let captures = self.capture.iter().zip(&made.captures).map(|(capture, array)| {
-            // What is over steps is reduced when all are there: until then there is an axis of steps.
-            let raw = Capture { reduce: capture.reduce.filter(|reduce| *reduce == Reduce::Norm), ..capture.clone() };
-            let axes = raw.axes("step");
-            let axes: Vec<_> = axes.iter().skip(1).map(String::as_str).collect();
-            (capture.name(), Artifact::Tensor(Tensor::new(&axes, Data::F32(array.clone()))))
+        let captures = probe::outputs(&self.capture, "step").zip(&made.captures).map(|((capture, output), array)| {
+            let steps = capture.each_step().outputs("step").remove(0);
+            let axes: Vec<_> = steps.axes.iter().skip(1).map(String::as_str).collect();
+            (output.name, Artifact::Tensor(Tensor::new(&axes, Data::F32(array.clone()))))
         });
         std::iter::once(("tokens".to_owned(), tokens)).chain(captures).collect()
     }
@@ -184,7 +199,7 @@ impl Generate {
             _ => None,
         };
         let Some(Data::I64(new)) = array("tokens") else { return Ok(None) };
-        let captures = self.capture.iter().map(|capture| match array(&capture.name()) {
+        let captures = probe::outputs(&self.capture, "step").map(|(_, output)| match array(&output.name) {
             Some(Data::F32(array)) => Some(array),
             _ => None,
         });
@@ -192,7 +207,7 @@ impl Generate {
         Ok(captures.collect::<Option<_>>().map(|captures| Generated { new, captures }))
     }
 
-    fn outputs(&self, model: &Model, prompts: &[Text], made: &[Generated]) -> Result<Outputs, Failure> {
+    fn outputs(&self, facts: &ModelFacts, prompts: &[Text], labels: &[String], made: &[Generated]) -> Outputs {
         let sequence = |(text, made): (&Text, &Generated)| Sequence {
             id: text.id.clone(),
             prompt: text.ids.clone(),
@@ -200,33 +215,16 @@ impl Generate {
         };
         let tokens = Tokens { sequences: prompts.iter().zip(made).map(sequence).collect() };
         let mut outputs = Outputs::default().with("tokens", tokens.artifact());
-        let labels: Vec<String> = prompts.iter().map(|text| text.id.clone()).collect();
-        for (i, capture) in self.capture.iter().enumerate() {
-            let take = capture.on(&model.facts).map_err(Failure::fatal)?;
-            let axis = Axis(take.position_axis());
-            let parts: Vec<_> = made.iter().map(|made| over_steps(&made.captures[i], capture, axis)).collect();
-            outputs = outputs.with(&capture.name(), probe::artifact(capture, &take, "step", &labels, &parts));
+        for (i, (capture, output)) in probe::outputs(&self.capture, "step").enumerate() {
+            let parts: Vec<_> = made.iter().map(|made| capture.over_steps(&made.captures[i])).collect();
+            outputs = outputs.with(&output.name, probe::artifact(capture, &output, facts, labels, &parts));
         }
-        Ok(outputs)
+        outputs
     }
 }
 
 fn unit_name(prompt: usize) -> String {
     format!("prompt-{prompt}")
-}
-
-/// The steps that a capture selects, or what it makes of them.
-fn over_steps(array: &ArrayD<f32>, capture: &Capture, axis: Axis) -> ArrayD<f32> {
-    let steps = chosen(&capture.positions, array.shape()[axis.0]);
-    match capture.reduce {
-        Some(Reduce::Last) => array.index_axis(axis, array.shape()[axis.0] - 1).to_owned(),
-        Some(Reduce::Mean) => {
-            let picked = array.select(axis, &steps);
-            let nothing = picked.sum_axis(axis) * f32::NAN;
-            picked.mean_axis(axis).unwrap_or(nothing)
-        }
-        _ => array.select(axis, &steps),
-    }
 }
 
 #[cfg(test)]

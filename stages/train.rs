@@ -16,7 +16,7 @@ use crate::{
         self, ModelFacts, ModelRecord, Session,
         edit::Edit,
         families::Transformer,
-        probe::{self, Probe},
+        probe::{self, Material, Probe},
         source::role,
         text::tokens::Tokens,
         train::{
@@ -77,6 +77,9 @@ pub struct Train {
     pub checkpoint_every: Option<u64>,
 }
 
+/// The input ports that a training run has anyway.
+const OWN: [&str; 2] = ["train", "test"];
+
 impl Stage for Train {
     const KIND: &'static str = "train";
     const VERSION: &'static [(&'static str, u32)] = &[("train", 1), lm::VERSION];
@@ -87,7 +90,7 @@ impl Stage for Train {
         let known = !given.unknown.iter().any(|port| port == "train");
         let config = self.model.config(of("vocab"), of("longest"));
         let facts = config.as_ref().ok().and_then(|config| ModelFacts::of(config).ok());
-        let mut found = self.mistakes(facts.as_ref());
+        let mut found = self.mistakes(given, facts.as_ref());
         if let (Err(message), true) = (config, known) {
             found.push(Mistake::new("model", message));
         }
@@ -95,11 +98,10 @@ impl Stage for Train {
             return Err(found);
         }
         let model = OutputPort::new("model", PortType::of("model"));
+        let mut inputs: Vec<_> = OWN.iter().map(|name| InputPort::one(name, PortType::of("tokens"))).collect();
+        inputs.extend(probe::inputs(&self.edits, &[]));
         Ok(Ports {
-            inputs: vec![
-                InputPort::one("train", PortType::of("tokens")),
-                InputPort::one("test", PortType::of("tokens")),
-            ],
+            inputs,
             outputs: vec![
                 model.with_facts(facts.map_or(Value::Null, |facts| json!(facts))),
                 OutputPort::new("weights", PortType::of("weights")),
@@ -116,8 +118,8 @@ impl Stage for Train {
         let config = config.map_err(Failure::fatal)?;
         let facts = ModelFacts::of(&config).map_err(Failure::fatal)?;
         self.refuse_misfits(&facts, largest, train.longest().max(test.longest()))?;
-        let gauge = Gauge::new(train.clone(), test, &self.edits, &facts)?;
-        let probe = Probe::new(&self.edits, &[], &facts)?;
+        let probe = Probe::new(&self.edits, &[], &facts, &Material { inputs, prompts: &[] })?;
+        let gauge = Gauge::new(train.clone(), test, probe.changes.clone(), &facts);
         let mut learner = Learner::new(&config, self.seed.0, probe, Session::of(ctx).device()?)?;
         let log = self.course().run(&mut learner, &gauge, &train, ctx)?;
         Ok(outputs(config, Artifact::Weights(weights(&learner))).with("log", Artifact::Table(log)))
@@ -144,7 +146,7 @@ impl Train {
         }
     }
 
-    fn mistakes(&self, facts: Option<&ModelFacts>) -> Vec<Mistake> {
+    fn mistakes(&self, given: &Given, facts: Option<&ModelFacts>) -> Vec<Mistake> {
         let [low, high] = self.log.between;
         let wrong = [
             (self.steps == 0, "steps", "at least one step"),
@@ -158,7 +160,7 @@ impl Train {
         let mut found: Vec<_> =
             wrong.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, at, message)| Mistake::new(at, message)).collect();
         found.extend(self.optimizer.mistake().map(|(at, message)| Mistake::new(format!("optimizer.{at}"), message)));
-        found.extend(probe::mistakes(&self.edits, &[], &[], facts));
+        found.extend(probe::mistakes(&self.edits, &[], (&OWN, &["model", "weights", "log"]), given, facts));
         if let Some(facts) = facts {
             let freeze = self.freeze.iter().enumerate();
             found.extend(freeze.flat_map(|(i, freeze)| freeze.mistakes(&format!("freeze[{i}]"), facts)));

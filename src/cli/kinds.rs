@@ -69,10 +69,15 @@ struct Explainer<'a> {
 impl<'a> Explainer<'a> {
     /// The keys of a table, and indented below each what stands in it. A key of one possible value is its table's tag.
     fn table(&mut self, table: &'a Value, indent: &str) -> String {
+        self.keys(table, indent, |_| true)
+    }
+
+    /// Those of the keys of a table that are wanted.
+    fn keys(&mut self, table: &'a Value, indent: &str, wanted: impl Fn(&str) -> bool) -> String {
         let required: Vec<_> = table["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let mut text = String::new();
         let keys = table["properties"].as_object().into_iter().flatten();
-        for (name, property) in keys.filter(|(_, property)| property.get("const").is_none()) {
+        for (name, property) in keys.filter(|(name, property)| property.get("const").is_none() && wanted(name)) {
             let default = match property.get("default") {
                 _ if property["format"] == "seed" => "the study's by default".to_owned(),
                 Some(default) => format!("default {default}"),
@@ -97,12 +102,16 @@ impl<'a> Explainer<'a> {
             return self.inner(&property["items"], indent);
         }
         let variants = property["oneOf"].as_array().or(property["anyOf"].as_array());
-        let variants: String = variants.into_iter().flatten().map(|variant| self.choice(variant, indent)).collect();
-        self.table(property, indent) + &words(property, indent) + &variants
+        let variants = variants.map_or(&[][..], Vec::as_slice);
+        let shared = shared(variants);
+        let told =
+            variants.first().map(|first| self.keys(first, indent, |key| shared.contains(key))).unwrap_or_default();
+        let each: String = variants.iter().map(|variant| self.choice(variant, indent, &shared)).collect();
+        self.table(property, indent) + &words(property, indent) + &told + &each
     }
 
-    /// One variant: a word and what it means, or a table under its tag.
-    fn choice(&mut self, variant: &'a Value, indent: &str) -> String {
+    /// One variant: a word and what it means, or a table under its tag, without the keys that all variants share.
+    fn choice(&mut self, variant: &'a Value, indent: &str, shared: &BTreeSet<&str>) -> String {
         let described = variant["description"].as_str().unwrap_or_default().replace('\n', " ");
         if let Some(word) = variant["const"].as_str() {
             return format!("{indent}{word:?}  {described}").trim_end().to_owned() + "\n";
@@ -110,12 +119,22 @@ impl<'a> Explainer<'a> {
         let tag = variant["properties"].as_object().into_iter().flatten();
         match tag.filter_map(|(name, property)| Some((name, property.get("const")?))).next() {
             Some((name, value)) => {
-                let inner = self.table(variant, &format!("{indent}    "));
+                let inner = self.keys(variant, &format!("{indent}    "), |key| !shared.contains(key));
                 format!("{indent}{name} = {value}  {described}").trim_end().to_owned() + "\n" + &inner
             }
             None => self.inner(variant, indent),
         }
     }
+}
+
+/// The keys that mean the same in every variant.
+fn shared(variants: &[Value]) -> BTreeSet<&str> {
+    let [first, others @ ..] = variants else { return BTreeSet::new() };
+    let keys = first["properties"].as_object().into_iter().flatten();
+    let same =
+        |name: &str, property: &Value| others.iter().all(|other| other["properties"].get(name) == Some(property));
+    let keys = keys.filter(|(name, property)| !others.is_empty() && same(name, property));
+    keys.map(|(name, _)| name.as_str()).collect()
 }
 
 /// The choices that have no description of their own.

@@ -32,7 +32,7 @@ fn run(family: &str, toml: &str) -> Outputs {
     let (ctx, model) = engine(family);
     let tokens = tokens(&Fixture::of(family));
     let inputs = inputs(vec![("model", model), ("tokens", tokens), ("ranking", Artifact::Table(ranking()))]);
-    stage::<Ablate>(toml).run(&inputs, &ctx).unwrap()
+    stage::<Ablate>(&format!("seed = 1\n{toml}")).run(&inputs, &ctx).unwrap()
 }
 
 /// (heads removed, mean, std) of the rows of one order.
@@ -87,10 +87,10 @@ fn a_stopped_run_goes_on_from_its_units_and_ends_alike() {
     let tokens = tokens(&Fixture::of("llama"));
     let inputs = inputs(vec![("model", model), ("tokens", tokens), ("ranking", Artifact::Table(ranking()))]);
     ctx.stop_after(3);
-    assert!(matches!(stage::<Ablate>(toml).run(&inputs, &ctx), Err(Failure::Stopped)));
+    assert!(matches!(stage::<Ablate>(&format!("seed = 1\n{toml}")).run(&inputs, &ctx), Err(Failure::Stopped)));
     assert_eq!(ctx.saved(), ["ranking-0-block-0", "ranking-4-block-0", "ranking-8-block-0"]);
     ctx.carry_on();
-    let resumed = stage::<Ablate>(toml).run(&inputs, &ctx).unwrap();
+    let resumed = stage::<Ablate>(&format!("seed = 1\n{toml}")).run(&inputs, &ctx).unwrap();
     assert_eq!(resumed.artifacts, run("llama", toml).artifacts);
     assert_eq!(ctx.saves(), 8);
     // The batch moves no more than the last digits.
@@ -131,4 +131,92 @@ fn a_shuffle_is_a_permutation_of_its_seed() {
     let mut sorted = one;
     sorted.sort_unstable();
     assert_eq!(sorted, heads);
+}
+
+/// What a `forward` stage on the same tokens captured.
+fn read(family: &str, toml: &str, others: &[(&str, &Artifact)]) -> Outputs {
+    let (ctx, model) = engine(family);
+    let mut ports = vec![("model", model), ("prompts", tokens(&Fixture::of(family)))];
+    ports.extend(others.iter().map(|(port, artifact)| (*port, (*artifact).clone())));
+    stage::<crate::forward::Forward>(toml).run(&inputs(ports), &ctx).unwrap()
+}
+
+/// Mean over new tokens and texts of KL(plain ‖ edited), from the logits of two `forward` stages.
+fn divergence(family: &str, plain: &Outputs, edited: &Outputs) -> f64 {
+    let logits = |outputs: &Outputs| match &outputs.artifacts["logits"] {
+        Artifact::Tensor(Tensor { data: Data::F32(array), .. }) => array.clone(),
+        other => panic!("logits are {other:?}"),
+    };
+    let (plain, edited) = (logits(plain), logits(edited));
+    let log_probs = |logits: &ndarray::ArrayD<f32>, text: usize, position: usize| -> Vec<f64> {
+        let row: Vec<f64> = (0..257).map(|token| f64::from(logits[[text, position, token]])).collect();
+        let whole = row.iter().map(|x| x.exp()).sum::<f64>().ln();
+        row.iter().map(|x| x - whole).collect()
+    };
+    let lengths = [(1, 21), (6, Fixture::of(family).ids("b").len() - 6)];
+    let texts = lengths.iter().enumerate().map(|(text, (prompt, new))| {
+        let kl = |position| -> f64 {
+            let (p, q) = (log_probs(&plain, text, position), log_probs(&edited, text, position));
+            p.iter().zip(&q).map(|(p, q)| p.exp() * (p - q)).sum()
+        };
+        (prompt - 1..prompt - 1 + new).map(kl).sum::<f64>() / *new as f64
+    });
+    texts.sum::<f64>() / 2.0
+}
+
+/// Heads (1, 0) and (2, 3) get what an edit of a `forward` stage gives them, and diverge as its logits do.
+#[test]
+fn heads_may_be_averaged_or_resampled_instead() {
+    for family in ["gpt_neox", "llama"] {
+        let z = read(family, "capture = [{ site = \"z\" }]", &[]).artifacts.remove("z").unwrap();
+        let plain = read(family, "capture = [{ site = \"logits\" }]", &[]);
+        for op in ["mean", "resample"] {
+            let seed = if op == "mean" { "" } else { ", seed = 1, align = \"end\"" };
+            let edit = |layer, head| {
+                format!("{{ op = \"{op}\", site = \"z\", layers = {layer}, heads = {head}, from = \"z\"{seed} }}")
+            };
+            let toml = format!("capture = [{{ site = \"logits\" }}]\nedits = [{}, {}]", edit(1, 0), edit(2, 3));
+            let expected = divergence(family, &plain, &read(family, &toml, &[("z", &z)]));
+
+            let (ctx, model) = engine(family);
+            let ports = vec![
+                ("model", model),
+                ("tokens", tokens(&Fixture::of(family))),
+                ("ranking", Artifact::Table(ranking())),
+                ("values", z.clone()),
+            ];
+            let align = if op == "mean" { "" } else { "align = \"end\"\n" };
+            let toml = format!("seed = 1\nstep = 2\nop = \"{op}\"\n{align}");
+            let outputs = stage::<Ablate>(&toml).run(&inputs(ports), &ctx).unwrap();
+            let curve = rows(&outputs, "curve", "synergistic");
+            assert_eq!(curve[0].1, 0.0);
+            assert!((curve[1].1 - expected).abs() < 1e-5, "{family} {op}: {} for {expected}", curve[1].1);
+            assert!(expected > 1e-3);
+        }
+    }
+}
+
+/// With edits, the model under study is the edited one: no heads removed still diverge by nothing.
+#[test]
+fn edits_are_in_every_pass() {
+    let edits = "edits = [{ op = \"scale\", site = \"mlp_out\", layers = 1, factor = 0.5 }]";
+    let outputs = run("llama", &format!("step = 12\n{edits}"));
+    let curve = rows(&outputs, "curve", "synergistic");
+    assert_eq!(curve[0].1, 0.0);
+    assert!((curve[1].1 - rows(&run("llama", "step = 12"), "curve", "synergistic")[1].1).abs() > 1e-4);
+}
+
+#[test]
+fn what_replaces_heads_is_wired_and_keyed_only_where_it_is_used() {
+    let ports = |op: &str| {
+        let stage: Ablate = stage(&format!("seed = 5\nop = \"{op}\""));
+        let ports = Stage::ports(&stage, &Given::default()).unwrap().inputs;
+        (ports.into_iter().map(|port| port.name).collect::<Vec<_>>(), Stage::keyed(&stage))
+    };
+    let (zero, keyed) = ports("zero");
+    assert_eq!(zero, ["model", "tokens", "ranking"]);
+    assert!(keyed.get("seed").is_none() && keyed.get("align").is_none());
+    assert_eq!(ports("mean").0[3], "values");
+    assert!(ports("mean").1.get("seed").is_none());
+    assert_eq!(ports("resample").1["seed"], 5);
 }

@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use assay_stages::lm::{
     Device, Initial, Model,
-    capture::{At, Take},
+    capture::{At, Step, Take},
     edit::Change,
     facts::{initial, tensor_shapes},
     generate::generate,
@@ -106,7 +106,7 @@ fn main() {
         (0..ROWS).map(|row| (0..PROMPT).map(|i| ((row * 7919 + i * 104_729) % 50_304) as u32).collect()).collect();
     let prompts: Vec<(usize, &[u32])> = texts.iter().map(Vec::as_slice).enumerate().collect();
     let layers = (0..model.facts.layers).collect();
-    let norms = Take { site: Site::Z, layers, heads: None, at: At::Newest, norm: true };
+    let norms = Take { at: At::Newest, steps: vec![Step::Norm], ..Take::raw(Site::Z, layers) };
     let probe = Probe { changes: vec![], takes: vec![norms] };
     let run = || drop(generate(&model, &prompts, NEW, &probe, Sampling::Greedy, |_| Ok(())).expect("nothing stops it"));
     run();
@@ -126,9 +126,9 @@ fn ablation(model: &Model, texts: &[Vec<u32>]) {
     let sequences: Vec<(usize, &Sequence)> = sequences.iter().enumerate().take(4).collect();
     let heads: Vec<_> = (0..10).map(|i| (i * 7 % 12, i * 3 % 12)).collect();
     let forced = Forced::new(&sequences);
-    let base = forced.predictions(model, vec![]);
+    let base = forced.predictions(model, vec![]).expect("nothing is edited");
     let seconds = best(|| {
-        let ablated = forced.predictions(model, Change::zero_heads(&heads, &model.facts));
+        let ablated = forced.predictions(model, Change::zero_heads(&heads, &model.facts)).expect("heads that it has");
         assert!(forced.divergence(&base, &ablated).iter().all(|kl| *kl > 0.0));
     });
     let tokens = sequences.len() * (PROMPT + NEW - 1);

@@ -9,6 +9,7 @@ mod kind;
 mod params;
 mod port;
 mod random;
+mod select;
 mod session;
 mod source;
 #[cfg(test)]
@@ -17,8 +18,9 @@ pub mod testing;
 pub use context::{Ctx, Inputs, Loaded, Outputs};
 pub use failure::Failure;
 pub use kind::{DynStage, Kind, Lane, Stage};
-pub use params::{File, Seed, Select, Source};
+pub use params::{File, Seed, Source};
 pub use port::{Accept, Arrived, Facts, Given, InputPort, Mistake, OutputPort, PortType, Ports};
 pub use random::{Purpose, below, rng, shuffle};
+pub use select::Select;
 pub use session::Session;
 pub use source::{Fetch, Resolved, SourceError, user_cache};

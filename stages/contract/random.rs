@@ -19,6 +19,7 @@ pub enum Purpose {
     Task,
     /// Which texts a step of training sees.
     Batches,
+    Resample,
 }
 
 /// The generator for `purpose` at `indices` (a layer and a prompt, say) under `seed`.

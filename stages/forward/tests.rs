@@ -1,5 +1,8 @@
 //! The kind `forward` on the fixtures' models: ports, outputs, units, and edits that change nothing.
 
+mod captures;
+mod edits;
+
 use super::*;
 use crate::lm::ModelFacts;
 use crate::lm::fixture::{FAMILIES, Fixture, distance, engine, given, inputs, prompts, stage};
@@ -15,9 +18,15 @@ fn values(outputs: &Outputs, port: &str) -> (Vec<usize>, Vec<f32>) {
 
 fn run(family: &str, toml: &str) -> Outputs {
     let fixture = Fixture::of(family);
+    run_on(family, &[("a", &fixture.ids("a")), ("b", &fixture.ids("b"))], toml, &[])
+}
+
+/// A stage on these texts, with tensors of other stages in ports.
+fn run_on(family: &str, texts: &[(&str, &[u32])], toml: &str, others: &[(&str, &Artifact)]) -> Outputs {
     let (ctx, model) = engine(family);
-    let texts = prompts(&[("a", &fixture.ids("a")), ("b", &fixture.ids("b"))]);
-    stage::<Forward>(toml).run(&inputs(vec![("model", model), ("prompts", texts)]), &ctx).unwrap()
+    let mut ports = vec![("model", model), ("prompts", prompts(texts))];
+    ports.extend(others.iter().map(|(port, artifact)| (*port, (*artifact).clone())));
+    stage::<Forward>(toml).run(&inputs(ports), &ctx).unwrap()
 }
 
 #[test]
@@ -103,6 +112,6 @@ fn positions_that_no_text_has_are_refused() {
     let (ctx, model) = engine("llama");
     let stage: Forward = stage("capture = [{ site = \"z\", positions = [3, 21] }]");
     let failed = stage.run(&inputs(vec![("model", model), ("prompts", prompts(&[("a", &a)]))]), &ctx).unwrap_err();
-    assert!(failed.to_string().contains("position 21, but the longest text has 21 tokens"), "{failed}");
+    assert!(failed.to_string().contains("needs a text of 22 tokens, but the longest has 21"), "{failed}");
     assert!(Stage::ports(&self::stage::<Forward>("capture = []"), &Given::default()).is_err());
 }

@@ -131,3 +131,51 @@ fn learned_positions_bound_the_length() {
     let refused = format!("{:?}", run(1, &vec![1; 65]).unwrap_err());
     assert!(refused.contains("64 at most"), "{refused}");
 }
+
+#[test]
+fn what_is_made_of_steps_is_made_of_those_chosen() {
+    let a = Fixture::of("llama").ids("a");
+    let (ctx, model) = engine("llama");
+    let stage: Generate = stage(
+        "new-tokens = 5\nseed = 1\ncapture = [{ site = \"v\" },\n\
+         { site = \"v\", reduce = \"participation-ratio\", positions = \"-3..\", as = \"directions\" },\n\
+         { site = \"z\", reduce = [\"norm\", \"mean-heads\", \"last\"], as = \"size\" }, { site = \"z\" },\n\
+         { site = \"resid_post\", reduce = [\"unembed\", \"top-k\"], k = 1, layers = -1 }]",
+    );
+    let inputs = inputs(vec![("model", model), ("prompts", prompts(&[("a", &a)]))]);
+    let outputs = stage.run(&inputs, &ctx).unwrap();
+    let array = |port: &str| match tensor(&outputs, port).data.clone() {
+        Data::F32(array) => array,
+        other => panic!("{port} is {other:?}"),
+    };
+    let v = array("v"); // [prompt, layer, step, head, d]
+    let row = |step: usize| (0..32).map(|i| f64::from(v[[0, 1, step, i / 16, i % 16]])).collect::<Vec<_>>();
+    let rows: Vec<_> = (2..5).map(row).collect();
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    let trace: f64 = rows.iter().map(|row| dot(row, row)).sum();
+    let squares: f64 = rows.iter().flat_map(|a| rows.iter().map(|b| dot(a, b).powi(2))).sum();
+    assert_eq!(array("directions").shape(), [1, 3]);
+    assert!((f64::from(array("directions")[[0, 1]]) - trace * trace / squares).abs() < 1e-4);
+    let z = array("z"); // [prompt, layer, step, head, d]
+    let norm = |head: usize| (0..16).map(|i| z[[0, 2, 4, head, i]].powi(2)).sum::<f32>().sqrt();
+    assert!((array("size")[[0, 2]] - (0..4).map(norm).sum::<f32>() / 4.0).abs() < 1e-5);
+    // The lens on the last layer sees what is written next.
+    let Data::I64(seen) = &tensor(&outputs, "resid_post.index").data else { panic!("indices are whole numbers") };
+    let written: Vec<i64> = tokens(&outputs).sequences[0].new.iter().map(|token| i64::from(*token)).collect();
+    assert_eq!(seen.iter().copied().collect::<Vec<_>>(), written);
+    let ports = Stage::ports(&stage, &given("llama")).unwrap();
+    for port in ports.outputs.iter().skip(1) {
+        assert_eq!(port.ty.axes, tensor(&outputs, &port.name).axis_names(), "{}", port.name);
+    }
+}
+
+#[test]
+fn what_needs_the_whole_text_is_refused_while_it_is_written() {
+    let wrong = |capture: &str| {
+        let stage: Generate = stage(&format!("seed = 1\ncapture = [{capture}]"));
+        let found = Stage::ports(&stage, &given("llama")).unwrap_err();
+        found.iter().map(|mistake| mistake.message.as_str()).collect::<Vec<_>>().join("\n")
+    };
+    assert!(wrong("{ site = \"pattern\", reduce = \"received-entropy\" }").contains("one query"));
+    assert!(wrong("{ site = \"z\", reduce = [\"mean\", \"norm\"] }").contains("nothing can come after it"));
+}

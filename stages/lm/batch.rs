@@ -17,6 +17,8 @@ pub struct Batch {
     pub ids: Vec<u32>,
     /// The real columns of each row, counted from the beginning of the text.
     pub real: Vec<Range<usize>>,
+    /// How many tokens each row's text has, before anything is appended: what negative positions count back from.
+    pub ends: Vec<usize>,
     /// The columns of this pass; those before are in the KV cache.
     pub columns: Range<usize>,
 }
@@ -41,7 +43,8 @@ impl Batch {
             ids[row * longest + start..][..tokens.len()].copy_from_slice(tokens);
             real.push(start..start + tokens.len());
         }
-        Self { prompts: prompts.iter().map(|(index, _)| *index).collect(), ids, real, columns: 0..longest }
+        let ends = prompts.iter().map(|(_, tokens)| tokens.len()).collect();
+        Self { prompts: prompts.iter().map(|(index, _)| *index).collect(), ids, real, ends, columns: 0..longest }
     }
 
     /// The pass that appends one token to each row of a left-padded batch.
@@ -51,7 +54,19 @@ impl Batch {
             prompts: self.prompts.clone(),
             ids: tokens.to_vec(),
             real: self.real.iter().map(|real| real.start..column + 1).collect(),
+            ends: self.ends.clone(),
             columns: column..column + 1,
+        }
+    }
+
+    /// One row by itself.
+    pub fn row(&self, row: usize) -> Self {
+        Self {
+            prompts: vec![self.prompts[row]],
+            ids: self.ids[row * self.width()..][..self.width()].to_vec(),
+            real: vec![self.real[row].clone()],
+            ends: vec![self.ends[row]],
+            columns: self.columns.clone(),
         }
     }
 

@@ -46,6 +46,23 @@ impl ModelFacts {
         }
     }
 
+    /// How long the vectors at a site are, where the config says.
+    pub fn width_at(&self, site: Site) -> Option<usize> {
+        match site.extent() {
+            _ if site == Site::MlpPost => None,
+            Extent::Residual => Some(self.d_model),
+            Extent::Heads | Extent::KvHeads => (site == Site::Z || site == Site::V).then_some(self.d_head),
+            Extent::Scale => Some(1),
+            Extent::Pattern => None,
+            Extent::Logits => Some(self.vocab),
+        }
+    }
+
+    /// The selected layers of a site; one where it stands outside of them.
+    pub fn layers_at(&self, site: Site, layers: &Select) -> Result<Vec<usize>, String> {
+        if site.per_layer() { layers.indices(self.layers, "layer") } else { Ok(vec![0]) }
+    }
+
     /// What is wrong with a site, and with the layers and heads asked of it. `heads` is what was asked, if anything.
     pub fn site_mistakes(&self, at: &str, site: Site, layers: &Select, heads: &Select) -> Vec<Mistake> {
         let mut found = vec![];
@@ -60,6 +77,7 @@ impl ModelFacts {
         found.extend(misfit(at, "layer", site, layers, layered));
         found.extend(misfit(at, "head", site, heads, self.heads_at(site)).map(|mistake| match site {
             Site::AttnOut => mistake.help("one head's output before the output projection is the site `z`"),
+            _ if site.extent() == Extent::KvHeads => mistake.help("the heads of this site are key/value heads"),
             _ => mistake,
         }));
         found

@@ -19,13 +19,20 @@ use crate::Failure;
 #[derive(Clone, PartialEq, Debug)]
 pub struct Generated {
     pub new: Vec<u32>,
-    /// For each capture, an array with the axes of [`Capture::axes`](super::capture::Capture::axes) but the first; the
-    /// axis of positions has an element a step.
+    /// For each output of each capture, an array with the axes of [`Capture::outputs`](super::capture::Capture::outputs)
+    /// but the first; the axis of positions has an element a step.
     pub captures: Vec<ArrayD<f32>>,
 }
 
+/// What one output recorded of one row, step by step, and the axis that steps are joined along.
+#[derive(Clone)]
+struct Steps {
+    axis: Axis,
+    arrays: Vec<ArrayD<f32>>,
+}
+
 /// Extends each prompt (its index in the study, its tokens) by `new` tokens. The probe's captures look at the newest
-/// position; step 0 is the last token of the prompt.
+/// position, and keep that axis; step 0 is the last token of the prompt.
 pub fn generate(
     model: &Model,
     prompts: &[(usize, &[u32])],
@@ -37,14 +44,23 @@ pub fn generate(
     let mut batch = Batch::left_padded(prompts);
     let mut cache = model.cache(batch.rows(), batch.width() + new);
     let mut tokens = vec![Vec::with_capacity(new); batch.rows()];
-    let mut steps: Vec<Vec<Vec<ArrayD<f32>>>> = vec![vec![vec![]; probe.takes.len()]; batch.rows()];
+    let mut steps: Vec<Vec<Steps>> = vec![vec![]; batch.rows()];
     for step in 0..new {
         before_step(step)?;
         let mut pass = Pass::new(&batch, probe, Wanted::Newest);
         let logits = host(model.forward(&mut pass, Some(&mut cache)));
-        for (capture, (take, layers)) in probe.takes.iter().zip(pass.taken()).enumerate() {
-            for (row, array) in take.rows(layers, &batch).into_iter().enumerate() {
-                steps[row][capture].push(array);
+        pass.checked()?;
+        let taken = probe.takes.iter().zip(pass.taken());
+        let outputs = taken.flat_map(|(take, layers)| {
+            let axis = take.position_axis();
+            take.outputs(layers, &batch, model).into_iter().map(move |rows| (axis, rows))
+        });
+        for (output, (axis, rows)) in outputs.enumerate() {
+            for (row, array) in rows.into_iter().enumerate() {
+                if step == 0 {
+                    steps[row].push(Steps { axis, arrays: Vec::with_capacity(new) });
+                }
+                steps[row][output].arrays.push(array);
             }
         }
         let picked: Vec<u32> = (batch.prompts.iter().zip(logits.chunks_exact(model.facts.vocab)))
@@ -53,10 +69,7 @@ pub fn generate(
         tokens.iter_mut().zip(&picked).for_each(|(tokens, token)| tokens.push(*token));
         batch = batch.then(&picked);
     }
-    let captured = |captures: Vec<Vec<ArrayD<f32>>>| {
-        let parts = captures.iter().zip(&probe.takes);
-        parts.map(|(steps, take)| joined(steps, Axis(take.position_axis()))).collect()
-    };
+    let captured = |outputs: Vec<Steps>| outputs.iter().map(|steps| joined(&steps.arrays, steps.axis)).collect();
     Ok(tokens.into_iter().zip(steps).map(|(new, steps)| Generated { new, captures: captured(steps) }).collect())
 }
 
@@ -66,7 +79,7 @@ mod tests {
 
     use super::*;
     use crate::lm::{
-        capture::{At, Take},
+        capture::{At, Step, Take},
         fixture::{FAMILIES, Fixture, device, distance},
         site::Site,
         smollm2,
@@ -75,7 +88,8 @@ mod tests {
 
     fn z_norms(model: &Model) -> Probe {
         let layers = (0..model.facts.layers).collect();
-        Probe { changes: vec![], takes: vec![Take { site: Site::Z, layers, heads: None, at: At::Newest, norm: true }] }
+        let take = Take { at: At::Newest, steps: vec![Step::Norm], ..Take::raw(Site::Z, layers) };
+        Probe { changes: vec![], takes: vec![take] }
     }
 
     fn greedy(model: &Model, prompts: &[(usize, &[u32])], probe: &Probe) -> Vec<Generated> {
@@ -137,7 +151,7 @@ mod tests {
         let fixture = Fixture::of("llama");
         let model = fixture.model();
         let (a, b) = (fixture.ids("a"), fixture.ids("b"));
-        let take = Take { site: Site::Pattern, layers: vec![1], heads: Some(vec![2]), at: At::Newest, norm: false };
+        let take = Take { heads: Some(vec![2]), at: At::Newest, ..Take::raw(Site::Pattern, vec![1]) };
         let made = greedy(&model, &[(0, &a), (1, &b)], &Probe { changes: vec![], takes: vec![take] });
         let pattern = &made[1].captures[0]; // [layer, head, query, key]
         assert_eq!(pattern.shape(), [1, 1, 20, b.len() + 19]);

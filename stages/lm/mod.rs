@@ -8,7 +8,8 @@
 //! | safetensors, GGUF, random weights | `weights/` |
 //! | where a model comes from: folder, package, hub | `source/` |
 //! | prompts, tokens, tokenizers, chat templates | `text/` |
-//! | sites, captures, edits and the pass that carries them | `site.rs`, `capture.rs`, `edit.rs`, `pass.rs` |
+//! | sites, captures, edits and the pass that carries them | `site.rs`, `capture/`, `edit/`, `pass.rs` |
+//! | values that edits and captures take from other stages | `donor/` |
 //! | generating, reading, forcing texts | `generate.rs`, `read.rs`, `teacher.rs` |
 //! | training | `train/` |
 //! | devices, and what is loaded on them | `device.rs`, `session.rs`, `pool.rs` |
@@ -17,6 +18,7 @@ pub mod batch;
 pub mod batching;
 pub mod capture;
 pub mod device;
+pub mod donor;
 pub mod edit;
 pub mod facts;
 pub mod families;

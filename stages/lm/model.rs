@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::{
     Device, Tensor,
+    batch::Batch,
     facts::ModelFacts,
     families::{self, architecture::Architecture},
     layers::{
@@ -15,7 +16,8 @@ use super::{
         softcap::soft_cap,
         surroundings::{RotarySpec, Surroundings},
     },
-    pass::{Pass, Place},
+    pass::{Pass, Place, Wanted},
+    probe::Probe,
     site::Site,
     weights::{
         Weights,
@@ -99,6 +101,18 @@ impl Model {
     /// The logits of some tokens of what [`hidden`](Self::hidden) gave, `[place, vocab]`.
     pub fn logits(&self, hidden: Tensor<2>, places: &[usize]) -> Tensor<2> {
         self.unembedded(hidden.select(0, indices(places.iter().copied(), &self.device)))
+    }
+
+    /// The logits that a residual stream gives, `[token, d_model]` → `[token, vocab]`, through the final norm or not.
+    /// Nothing is edited or recorded on the way.
+    pub fn lens(&self, residual: Tensor<2>, final_norm: bool) -> Tensor<2> {
+        let (nobody, nothing) = (Batch::right_padded(&[]), Probe::default());
+        let mut pass = Pass::new(&nobody, &nothing, Wanted::All);
+        let hidden = match final_norm {
+            true => behind(&self.norm, residual, Some(Place::of(Site::LnFinalScale, 0)), &mut pass),
+            false => residual,
+        };
+        self.unembedded(hidden)
     }
 
     fn unembedded(&self, x: Tensor<2>) -> Tensor<2> {

@@ -9,6 +9,7 @@ use super::{
     probe::Probe,
     site::{Extent, Site},
 };
+use crate::Failure;
 
 /// A site, and the layer where it has one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,6 +35,8 @@ pub struct Pass<'a> {
     probe: &'a Probe,
     /// For each capture, a tensor a layer, in the order of the layers.
     taken: Vec<Vec<Tensor<4>>>,
+    /// Why an edit or a capture could not be made: what was computed is then worth nothing.
+    problem: Option<String>,
 }
 
 impl Place {
@@ -44,7 +47,7 @@ impl Place {
 
 impl<'a> Pass<'a> {
     pub fn new(batch: &'a Batch, probe: &'a Probe, wanted: Wanted) -> Self {
-        Self { batch, wanted, probe, taken: vec![vec![]; probe.takes.len()] }
+        Self { batch, wanted, probe, taken: vec![vec![]; probe.takes.len()], problem: None }
     }
 
     /// What the layers go on with at a place: the value, edited; and recorded as it then is.
@@ -54,12 +57,17 @@ impl<'a> Pass<'a> {
         }
         let shape = x.shape();
         let mut x = x.reshape(self.grid(place.site, &shape)); // [row, pos, head, d], or the pattern
-        for change in self.probe.changes.iter().filter(|change| change.acts_at(place)) {
-            x = change.apply(place, x, self.batch);
+        let probe = self.probe;
+        for change in probe.changes.iter().filter(|change| change.acts_at(place)) {
+            match change.apply(place, x.clone(), self.batch) {
+                Ok(edited) => x = edited,
+                Err(problem) => self.fail(problem),
+            }
         }
-        for (take, taken) in self.probe.takes.iter().zip(&mut self.taken) {
-            if take.looks_at(place) {
-                taken.push(take.reduce(x.clone(), self.batch));
+        for (i, take) in probe.takes.iter().enumerate().filter(|(_, take)| take.looks_at(place)) {
+            match take.reduce(x.clone(), place.layer, self.batch) {
+                Ok(kept) => self.taken[i].push(kept),
+                Err(problem) => self.fail(problem),
             }
         }
         x.reshape(shape)
@@ -72,6 +80,18 @@ impl<'a> Pass<'a> {
             Wanted::Newest => Some((0..self.batch.rows()).map(|row| self.batch.newest(row)).collect()),
             Wanted::Listed(places) => Some(places.clone()),
         }
+    }
+
+    /// Fails where an edit or a capture could not be made.
+    pub fn checked(&self) -> Result<(), Failure> {
+        match &self.problem {
+            Some(problem) => Err(Failure::fatal(problem.as_str())),
+            None => Ok(()),
+        }
+    }
+
+    fn fail(&mut self, problem: String) {
+        self.problem.get_or_insert(problem);
     }
 
     /// What was recorded: for each capture, a tensor a layer.

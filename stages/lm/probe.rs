@@ -8,12 +8,12 @@ use ndarray::ArrayD;
 use serde_json::json;
 
 use super::{
-    capture::{Capture, Reduce, Take, stacked},
+    capture::{Capture, Output, Take, What, stacked},
+    donor::Need,
     edit::{Change, Edit},
     facts::ModelFacts,
-    site::Site,
 };
-use crate::{Arrived, Failure, Mistake, OutputPort, PortType, Select};
+use crate::{Accept, Arrived, Failure, Given, InputPort, Inputs, Mistake, OutputPort, PortType, Select};
 
 /// Edits and captures, checked against a model.
 #[derive(Clone, Debug, Default)]
@@ -22,11 +22,26 @@ pub struct Probe {
     pub takes: Vec<Take>,
 }
 
+/// What edits and captures draw on: the stage's inputs, and the names of its texts.
+#[derive(Clone, Copy, Debug)]
+pub struct Material<'a> {
+    pub inputs: &'a Inputs,
+    pub prompts: &'a [String],
+}
+
 impl Probe {
-    pub fn new(edits: &[Edit], captures: &[Capture], facts: &ModelFacts) -> Result<Self, Failure> {
-        let changes = edits.iter().filter_map(|edit| edit.on(facts).transpose()).collect::<Result<_, _>>();
-        let takes = captures.iter().map(|capture| capture.on(facts)).collect::<Result<_, _>>();
-        Ok(Self { changes: changes.map_err(Failure::fatal)?, takes: takes.map_err(Failure::fatal)? })
+    pub fn new(edits: &[Edit], captures: &[Capture], facts: &ModelFacts, material: &Material) -> Result<Self, Failure> {
+        let wrong = |at: String, problem: String| Failure::fatal(format!("{at}: {problem}"));
+        let change = |(i, edit): (usize, &Edit)| {
+            edit.on(facts, material).map_err(|problem| wrong(format!("edits[{i}]"), problem)).transpose()
+        };
+        let take = |(i, capture): (usize, &Capture)| {
+            capture.on(facts, material.inputs).map_err(|problem| wrong(format!("capture[{i}]"), problem))
+        };
+        Ok(Self {
+            changes: edits.iter().enumerate().filter_map(change).collect::<Result<_, _>>()?,
+            takes: captures.iter().enumerate().map(take).collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -35,73 +50,145 @@ pub fn facts(model: Option<&Arrived>) -> Option<ModelFacts> {
     serde_json::from_value(model?.facts.clone()).ok()
 }
 
-/// Everything wrong with a stage's `edits` and `capture`. Where the model is not known yet, only what is wrong on any.
-pub fn mistakes(edits: &[Edit], captures: &[Capture], reserved: &[&str], facts: Option<&ModelFacts>) -> Vec<Mistake> {
-    let mut found = twice_named(captures, reserved);
-    let Some(facts) = facts else { return found };
-    found.extend(edits.iter().enumerate().flat_map(|(i, edit)| edit.mistakes(&format!("edits[{i}]"), facts)));
-    found.extend(captures.iter().enumerate().flat_map(|(i, c)| c.mistakes(&format!("capture[{i}]"), facts)));
+/// Everything wrong with a stage's `edits` and `capture`. The names of the stage's own inputs and outputs
+/// are taken. Where the model is not known yet, only what is wrong on any.
+pub fn mistakes(
+    edits: &[Edit],
+    captures: &[Capture],
+    (inputs, outputs): (&[&str], &[&str]),
+    given: &Given,
+    facts: Option<&ModelFacts>,
+) -> Vec<Mistake> {
+    let edits: Vec<_> = edits.iter().enumerate().map(|(i, edit)| (format!("edits[{i}]"), edit)).collect();
+    let captures: Vec<_> = captures.iter().enumerate().map(|(i, c)| (format!("capture[{i}]"), c)).collect();
+    let mut found = twice_named(captures.iter().map(|(at, capture)| (at.as_str(), *capture)), outputs);
+    found.extend(edits.iter().flat_map(|(at, edit)| edit.own_mistakes(at)));
+    found.extend(captures.iter().flat_map(|(at, capture)| capture.own_mistakes(at)));
+    if let Some(facts) = facts {
+        found.extend(edits.iter().flat_map(|(at, edit)| edit.mistakes(at, facts)));
+        found.extend(captures.iter().flat_map(|(at, capture)| capture.mistakes(at, facts)));
+    }
+    let of_edit = |(at, edit): &(String, &Edit)| Some((edit.need(at)?, facts.map(|facts| edit.asked(facts))));
+    let of_capture = |(at, c): &(String, &Capture)| Some((c.need(at)?, facts.map(|facts| c.asked(facts))));
+    let needs = edits.iter().filter_map(of_edit).chain(captures.iter().filter_map(of_capture));
+    let mut known: BTreeMap<String, Need> = BTreeMap::new();
+    for (need, asked) in needs {
+        found.extend(port_mistake(&need, inputs, &known));
+        if let (Some(arrived), Some(asked)) = (given.one(&need.port), asked) {
+            found.extend(asked.mistakes(&need, arrived));
+        }
+        known.entry(need.port.clone()).or_insert(need);
+    }
     found
 }
 
-fn twice_named(captures: &[Capture], reserved: &[&str]) -> Vec<Mistake> {
+/// What is wrong with the name of a port: it is the stage's own, or another edit expects something else there.
+fn port_mistake(need: &Need, own: &[&str], known: &BTreeMap<String, Need>) -> Option<Mistake> {
+    if own.contains(&need.port.as_str()) {
+        let message = format!("`{}` is an input that this stage has anyway", need.port);
+        return Some(Mistake::new(need.at.clone(), message).help("choose another name, and wire it under `inputs`"));
+    }
+    let other = known.get(&need.port)?;
+    let shared = need.axes.iter().any(|axes| other.axes.contains(axes));
+    let show = |need: &Need| Accept(need.types()).to_string();
+    (!shared).then(|| {
+        let message = format!("`{}` should be {} here, and {} for {}", need.port, show(need), show(other), other.at);
+        Mistake::new(need.at.clone(), message).help("wire the two under names of their own")
+    })
+}
+
+fn twice_named<'c>(captures: impl Iterator<Item = (&'c str, &'c Capture)>, reserved: &[&str]) -> Vec<Mistake> {
     let mut seen: BTreeMap<String, String> =
         reserved.iter().map(|name| ((*name).to_owned(), "an output that this stage has anyway".to_owned())).collect();
-    let clash = |(i, name): (usize, String)| {
-        let other = seen.insert(name.clone(), format!("capture[{i}]"))?;
-        let message = format!("`{name}` is already the name of {other}");
-        Some(Mistake::new(format!("capture[{i}]"), message).help("give it a name of its own: `as = \"…\"`"))
-    };
-    captures.iter().map(Capture::name).enumerate().filter_map(clash).collect()
+    let mut found = vec![];
+    for (at, capture) in captures {
+        let clash = capture.outputs("position").into_iter().find_map(|output| {
+            let other = seen.insert(output.name.clone(), at.to_owned())?;
+            Some(format!("`{}` is already the name of {other}", output.name))
+        });
+        let mistake = |message| Mistake::new(at, message).help("give it a name of its own: `as = \"…\"`");
+        found.extend(clash.map(mistake));
+    }
+    found
+}
+
+/// The input ports that edits and captures name, beside the stage's own.
+pub fn inputs(edits: &[Edit], captures: &[Capture]) -> Vec<InputPort> {
+    let needs = edits.iter().filter_map(|edit| edit.need("")).chain(captures.iter().filter_map(|c| c.need("")));
+    let mut ports: BTreeMap<String, Vec<PortType>> = BTreeMap::new();
+    for need in needs {
+        let types = need.types();
+        ports.entry(need.port).and_modify(|known| known.retain(|ty| types.contains(ty))).or_insert(types);
+    }
+    let port = |(name, types)| InputPort { name, accept: Accept(types), many: false, optional: false };
+    ports.into_iter().map(port).collect()
 }
 
 /// The output ports of captures; `position` is what their axis of positions is called.
 pub fn ports(captures: &[Capture], position: &str, facts: Option<&ModelFacts>) -> Vec<OutputPort> {
-    let port = |capture: &Capture| {
-        let axes = capture.axes(position);
-        let ty = PortType { kind: "tensor", axes };
-        let port = OutputPort::new(&capture.name(), ty);
-        match facts.and_then(|facts| Some((facts, capture.on(facts).ok()?))) {
-            Some((facts, take)) => port.with_facts(json!({
-                "family": facts.family,
-                "layers": take.layers.len(),
-                "heads": take.heads.map_or(facts.heads_at(capture.site), |heads| heads.len()),
-            })),
+    let port = |(capture, output): (&Capture, Output)| {
+        let port = OutputPort::new(&output.name, PortType { kind: "tensor", axes: output.axes });
+        match facts {
+            Some(facts) => port.with_facts(capture_facts(capture, facts)),
             None => port,
         }
     };
-    captures.iter().map(port).collect()
+    outputs(captures, position).map(port).collect()
+}
+
+/// What is known of a capture before it is made.
+fn capture_facts(capture: &Capture, facts: &ModelFacts) -> serde_json::Value {
+    let layers = facts.layers_at(capture.site, &capture.layers).unwrap_or_default();
+    let heads = capture.heads.indices(facts.heads_at(capture.site), "head").unwrap_or_default();
+    let mut known = json!({ "family": facts.family, "layers": layers.len(), "heads": heads.len() });
+    if capture.layers != Select::All {
+        known["layer"] = json!(layers);
+    }
+    if capture.heads != Select::All {
+        known["head"] = json!(heads);
+    }
+    let vectors = capture.outputs("position").iter().any(|output| output.axes.iter().any(|axis| axis == "d"));
+    if let Some(width) = facts.width_at(capture.site).filter(|_| vectors) {
+        known["d"] = json!(width);
+    }
+    known
+}
+
+/// The outputs of all captures, in order; `position` is what their axis of positions is called.
+pub fn outputs<'c>(captures: &'c [Capture], position: &'c str) -> impl Iterator<Item = (&'c Capture, Output)> {
+    captures.iter().flat_map(move |capture| capture.outputs(position).into_iter().map(move |output| (capture, output)))
 }
 
 /// What a capture recorded of each prompt, as one artifact.
-pub fn artifact(capture: &Capture, take: &Take, position: &str, prompts: &[String], parts: &[ArrayD<f32>]) -> Artifact {
+pub fn artifact(
+    capture: &Capture,
+    output: &Output,
+    facts: &ModelFacts,
+    prompts: &[String],
+    parts: &[ArrayD<f32>],
+) -> Artifact {
     let data = stacked(parts);
-    let axes = capture.axes(position).into_iter().zip(data.shape().to_vec());
+    let axes = output.axes.iter().zip(data.shape().to_vec());
     let axes = axes.map(|(name, length)| {
         let labels = match name.as_str() {
             "prompt" => Some(prompts.to_vec()),
-            "layer" if capture.layers != Select::All => Some(numbers(&take.layers)),
-            "head" => take.heads.as_deref().map(numbers),
-            name if name == position || name == "query" => first_chosen(&capture.positions, length),
+            "layer" => numbers(&capture.layers, facts.layers),
+            "head" => numbers(&capture.heads, facts.heads_at(capture.site)),
+            "position" | "step" | "query" => capture.positions.labels(length),
             _ => None,
         };
-        Axis { name, labels }
+        Axis { name: name.clone(), labels }
     });
-    let unit =
-        (capture.site == Site::Pattern && capture.reduce != Some(Reduce::Norm)).then(|| "probability".to_owned());
-    Artifact::Tensor(Tensor { axes: axes.collect(), unit, data: Data::F32(data) })
-}
-
-fn numbers(picked: &[usize]) -> Vec<String> {
-    picked.iter().map(usize::to_string).collect()
-}
-
-/// The labels of the first `length` selected positions; none where all are.
-fn first_chosen(select: &Select, length: usize) -> Option<Vec<String>> {
-    let chosen = match select {
-        Select::All => return None,
-        Select::Range(from, _) => (*from..from + length).collect(),
-        Select::List(_) => select.indices(usize::MAX, "position").ok()?,
+    let data = match output.what {
+        What::Index => Data::I64(data.mapv(|i| if i.is_nan() { -1 } else { i as i64 })),
+        What::Values | What::Probability => Data::F32(data),
     };
-    Some(numbers(&chosen[..length]))
+    let unit = capture.unit(output.what).map(str::to_owned);
+    Artifact::Tensor(Tensor { axes: axes.collect(), unit, data })
+}
+
+/// The numbers of the selected; none where all are.
+fn numbers(select: &Select, count: usize) -> Option<Vec<String>> {
+    let picked = select.indices(count, "").ok().filter(|_| *select != Select::All)?;
+    Some(picked.iter().map(usize::to_string).collect())
 }

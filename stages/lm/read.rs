@@ -1,82 +1,86 @@
 //! One pass over whole texts: what its captures record of each.
 
-use ndarray::{ArrayD, Axis, IxDyn};
+use ndarray::ArrayD;
 
 use super::{
     Model, Tensor,
     batch::Batch,
-    capture::{At, Take, chosen},
-    layers::linear::host,
+    capture::{Step, Take},
     pass::{Pass, Wanted},
     probe::Probe,
     site::Site,
 };
+use crate::Failure;
 
-/// For each capture, an array for each text (its index in the study, its tokens), with the axes of
-/// [`Capture::axes`](super::capture::Capture::axes) but the first.
+/// For each output of each capture, an array for each text (its index in the study, its tokens), with the axes of
+/// [`Capture::outputs`](super::capture::Capture::outputs) but the first.
 ///
 /// Logits are only computed at the positions that are asked for.
-pub fn read(model: &Model, texts: &[(usize, &[u32])], probe: &Probe) -> Vec<Vec<ArrayD<f32>>> {
+pub fn read(model: &Model, texts: &[(usize, &[u32])], probe: &Probe) -> Result<Vec<Vec<ArrayD<f32>>>, Failure> {
     let batch = Batch::right_padded(texts);
     let mut pass = Pass::new(&batch, probe, Wanted::All);
     let hidden = model.hidden(&mut pass, None);
-    let recorded = probe.takes.iter().zip(pass.taken());
-    let arrays = recorded.map(|(take, layers)| match take.site {
-        Site::Logits => logits(model, &hidden, take, &batch),
-        _ => take.rows(layers, &batch),
-    });
-    arrays.collect()
+    pass.checked()?;
+    let mut outputs = vec![];
+    for (take, layers) in probe.takes.iter().zip(pass.taken()) {
+        outputs.extend(match take.site {
+            Site::Logits => logits(model, &hidden, take, &batch).map_err(Failure::fatal)?,
+            _ => take.outputs(layers, &batch, model),
+        });
+    }
+    Ok(outputs)
 }
 
 /// Row by row, so that no more than one text's logits leave the device at a time.
-fn logits(model: &Model, hidden: &Tensor<2>, take: &Take, batch: &Batch) -> Vec<ArrayD<f32>> {
-    let row = |row: usize| {
-        let length = batch.real[row].len();
-        let positions = match &take.at {
-            At::Positions(select) | At::Mean(select) => chosen(select, length),
-            At::Newest | At::Last => vec![length - 1],
-        };
-        let places: Vec<_> = positions.iter().map(|position| row * batch.width() + position).collect();
-        let shape = IxDyn(&[places.len(), model.facts.vocab]);
-        // Nothing is selected where a short text has none of the positions.
-        let values = if places.is_empty() { vec![] } else { host(model.logits(hidden.clone(), &places)) };
-        let logits = ArrayD::from_shape_vec(shape, values).expect("logits of every place");
-        reduced(logits, take)
-    };
-    (0..batch.rows()).map(row).collect()
-}
-
-/// `[position, token]` → what the capture keeps of it.
-fn reduced(logits: ArrayD<f32>, take: &Take) -> ArrayD<f32> {
-    match (&take.at, take.norm) {
-        (At::Last, _) => logits.remove_axis(Axis(0)),
-        (At::Mean(_), _) => {
-            let nothing = ArrayD::from_elem(IxDyn(&logits.shape()[1..]), f32::NAN);
-            logits.mean_axis(Axis(0)).unwrap_or(nothing)
+fn logits(model: &Model, hidden: &Tensor<2>, take: &Take, batch: &Batch) -> Result<Vec<Vec<ArrayD<f32>>>, String> {
+    let mut outputs: Vec<Vec<ArrayD<f32>>> = vec![];
+    for row in 0..batch.rows() {
+        let mut slots = take.slots(batch, row);
+        if let (Some(Step::Last), Some(last)) = (take.steps.first(), slots.iter().copied().flatten().max()) {
+            slots = vec![Some(last)];
         }
-        (_, true) => logits.map_axis(Axis(1), |logits| logits.iter().map(|x| x * x).sum::<f32>().sqrt()),
-        (_, false) => logits,
+        // Where a short text has nothing, any of its logits stand until they are cut off.
+        let places: Vec<usize> = slots.iter().map(|slot| row * batch.width() + slot.unwrap_or(0)).collect();
+        let places = if places.is_empty() { vec![row * batch.width()] } else { places };
+        let logits = model.logits(hidden.clone(), &places); // [place, vocab]
+        let logits = logits.reshape([1, places.len(), 1, model.facts.vocab]);
+        let there = vec![slots.iter().map(Option::is_some).collect()];
+        let made = take.outputs(vec![take.stepped(logits, 0, there)?], &batch.row(row), model);
+        outputs.resize_with(made.len(), Vec::new);
+        made.into_iter().zip(&mut outputs).for_each(|(own, rows)| rows.extend(own));
     }
+    Ok(outputs)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lm::{
-        capture::{Capture, stacked},
-        fixture::{FAMILIES, Fixture, distance},
+    use crate::{
+        Inputs,
+        lm::{
+            capture::{Capture, stacked},
+            edit::{Change, Edit},
+            fixture::{FAMILIES, Fixture, distance},
+            probe::Material,
+        },
     };
 
     fn capture(toml: &str) -> Capture {
         toml::from_str(toml).unwrap()
     }
 
+    /// A probe that draws on nothing.
+    fn probe(edits: &[Edit], captures: &[Capture], model: &Model) -> Probe {
+        let material = Material { inputs: &Inputs::default(), prompts: &[] };
+        Probe::new(edits, captures, &model.facts, &material).unwrap()
+    }
+
     fn run(family: &str, toml: &str) -> (Fixture, Vec<ArrayD<f32>>) {
         let fixture = Fixture::of(family);
         let model = fixture.model();
         let (a, b) = (fixture.ids("a"), fixture.ids("b"));
-        let probe = Probe::new(&[], &[capture(toml)], &model.facts).unwrap();
-        let mut made = read(&model, &[(0, &a), (1, &b)], &probe);
+        let probe = probe(&[], &[capture(toml)], &model);
+        let mut made = read(&model, &[(0, &a), (1, &b)], &probe).unwrap();
         (fixture, made.pop().unwrap())
     }
 
@@ -88,9 +92,10 @@ mod tests {
                 fixture.expected.get(&format!("{run}.logits"))[position * 257..][..257].to_vec()
             };
             assert_eq!(made[0].shape(), [2, 257]);
-            assert_eq!(made[1].shape(), [1, 257], "prompt B has 14 tokens");
+            assert_eq!(made[1].shape(), [2, 257]);
+            assert!(made[1][[1, 9]].is_nan(), "prompt B has 14 tokens");
             assert!(distance(&made[0].as_slice().unwrap()[257..], &expected("a", 17)) < 1e-4);
-            assert!(distance(made[1].as_slice().unwrap(), &expected("b", 2)) < 1e-4);
+            assert!(distance(&made[1].as_slice().unwrap()[..257], &expected("b", 2)) < 1e-4);
             let (_, made) = run(family, "site = \"logits\"\nreduce = \"last\"");
             assert!(distance(made[1].as_slice().unwrap(), &expected("b", 13)) < 1e-4);
         }
@@ -131,16 +136,16 @@ mod tests {
         let model = fixture.model();
         let a = fixture.ids("a");
         let captures = [capture("site = \"resid_post\"")];
-        let edits: Vec<crate::lm::edit::Edit> = [
+        let edits: Vec<Edit> = [
             "op = \"zero\"\nsite = \"z\"\npositions = \"90..95\"",
             "op = \"noise\"\nsite = \"attn_out\"\nstd = 0.0\nseed = 1",
         ]
         .map(|edit| toml::from_str(edit).unwrap())
         .to_vec();
-        let plain = read(&model, &[(0, &a)], &Probe::new(&[], &captures, &model.facts).unwrap());
-        let edited = read(&model, &[(0, &a)], &Probe::new(&edits, &captures, &model.facts).unwrap());
+        let plain = read(&model, &[(0, &a)], &probe(&[], &captures, &model)).unwrap();
+        let edited = read(&model, &[(0, &a)], &probe(&edits, &captures, &model)).unwrap();
         assert_eq!(plain, edited);
-        let none = Probe { changes: crate::lm::edit::Change::zero_heads(&[], &model.facts), ..Probe::default() };
+        let none = Probe { changes: Change::zero_heads(&[], &model.facts), ..Probe::default() };
         assert!(none.changes.is_empty());
     }
 
@@ -150,11 +155,11 @@ mod tests {
         let fixture = Fixture::of("llama");
         let model = fixture.model();
         let (a, b) = (fixture.ids("a"), fixture.ids("b"));
-        let edit: crate::lm::edit::Edit =
+        let edit: Edit =
             toml::from_str("op = \"noise\"\nsite = \"attn_out\"\nlayers = [1]\nstd = 0.5\nseed = 3").unwrap();
-        let probe = Probe::new(&[edit], &[capture("site = \"attn_out\"")], &model.facts).unwrap();
-        let both = read(&model, &[(0, &a), (1, &b)], &probe);
-        let alone = read(&model, &[(1, &b)], &probe);
+        let probe = probe(&[edit], &[capture("site = \"attn_out\"")], &model);
+        let both = read(&model, &[(0, &a), (1, &b)], &probe).unwrap();
+        let alone = read(&model, &[(1, &b)], &probe).unwrap();
         let values = |array: &ArrayD<f32>| array.iter().copied().collect::<Vec<_>>();
         assert!(distance(&values(&both[0][1]), &values(&alone[0][0])) < 1e-5);
 

@@ -114,6 +114,11 @@ impl Site {
         !matches!(self, Self::Embed | Self::LnFinalScale | Self::Logits)
     }
 
+    /// Whether it is the residual stream itself, which the unembedding can read.
+    pub fn in_residual(self) -> bool {
+        matches!(self, Self::Embed | Self::ResidPre | Self::ResidMid | Self::ResidPost)
+    }
+
     /// Whether it has an axis of heads.
     pub fn has_heads(self) -> bool {
         matches!(self.extent(), Extent::Heads | Extent::KvHeads | Extent::Pattern)

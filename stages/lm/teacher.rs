@@ -12,6 +12,7 @@ use super::{
     probe::Probe,
     text::tokens::Sequence,
 };
+use crate::Failure;
 
 /// Texts that go through the model together, and for each of their new tokens where it is predicted.
 pub struct Forced<'a> {
@@ -35,7 +36,8 @@ impl<'a> Forced<'a> {
             sequences.iter().map(|(_, s)| s.text()[..s.prompt.len() + s.new.len() - 1].to_vec()).collect();
         let rows: Vec<(usize, &[u32])> =
             sequences.iter().zip(&inputs).map(|((i, _), ids)| (*i, ids.as_slice())).collect();
-        let batch = Batch::right_padded(&rows);
+        let mut batch = Batch::right_padded(&rows);
+        batch.ends = sequences.iter().map(|(_, s)| s.prompt.len() + s.new.len()).collect();
         let predicting = sequences.iter().enumerate().flat_map(|(row, (_, s))| {
             let first = row * batch.width() + s.prompt.len() - 1;
             first..first + s.new.len()
@@ -45,12 +47,14 @@ impl<'a> Forced<'a> {
     }
 
     /// What the model predicts under these changes.
-    pub fn predictions(&self, model: &Model, changes: Vec<Change>) -> Predictions {
+    pub fn predictions(&self, model: &Model, changes: Vec<Change>) -> Result<Predictions, Failure> {
         let probe = Probe { changes, takes: vec![] };
         let mut pass = Pass::new(&self.batch, &probe, Wanted::Listed(self.predicting.clone()));
-        let mut logits = host(model.forward(&mut pass, None));
+        let logits = model.forward(&mut pass, None);
+        pass.checked()?;
+        let mut logits = host(logits);
         logits.par_chunks_exact_mut(model.facts.vocab).for_each(normalise);
-        Predictions { log_probs: logits, vocab: model.facts.vocab }
+        Ok(Predictions { log_probs: logits, vocab: model.facts.vocab })
     }
 
     /// KL(base ‖ other) in nats, the mean over the new tokens of each text.
@@ -101,8 +105,8 @@ mod tests {
             let sequence = text(&fixture);
             let sequences = [(0, &sequence)];
             let forced = Forced::new(&sequences);
-            let base = forced.predictions(&model, vec![]);
-            let ablated = forced.predictions(&model, Change::zero_heads(&[(1, 0), (2, 3)], &model.facts));
+            let base = forced.predictions(&model, vec![]).unwrap();
+            let ablated = forced.predictions(&model, Change::zero_heads(&[(1, 0), (2, 3)], &model.facts)).unwrap();
             let theirs = fixture.expected.get("a.kl.ablate");
             let mean = theirs.iter().map(|kl| f64::from(*kl)).sum::<f64>() / theirs.len() as f64;
             assert!((forced.divergence(&base, &ablated)[0] - mean).abs() < 1e-5, "{family}");
@@ -123,15 +127,15 @@ mod tests {
             (text(&fixture), Sequence { id: String::new(), prompt: fixture.ids("b"), new: vec![3, 4, 5] });
         let sequences = [(0, &first), (1, &second)];
         let forced = Forced::new(&sequences);
-        let base = forced.predictions(&model, vec![]);
-        assert_eq!(
-            forced.divergence(&base, &forced.predictions(&model, Change::zero_heads(&[], &model.facts))),
-            [0.0, 0.0]
-        );
+        let base = forced.predictions(&model, vec![]).unwrap();
+        let without = |heads: &[(usize, usize)]| {
+            forced.divergence(&base, &forced.predictions(&model, Change::zero_heads(heads, &model.facts)).unwrap())
+        };
+        assert_eq!(without(&[]), [0.0, 0.0]);
         let mut heads: Vec<_> = (0..3).flat_map(|layer| (0..4).map(move |head| (layer, head))).collect();
-        let all = forced.divergence(&base, &forced.predictions(&model, Change::zero_heads(&heads, &model.facts)));
+        let all = without(&heads);
         heads.reverse();
-        let again = forced.divergence(&base, &forced.predictions(&model, Change::zero_heads(&heads, &model.facts)));
+        let again = without(&heads);
         assert_eq!(all, again);
         assert!(all.iter().all(|kl| *kl > 0.0));
     }

@@ -121,7 +121,7 @@ fn full_batches_and_weight_decay_shrink_what_is_not_used() {
 #[test]
 fn what_cannot_be_trained_is_said_before_anything_runs() {
     let wrong = Train { steps: 0, warmup: 5, batch: Some(0), ..stage(INDUCTION) };
-    let at: Vec<_> = wrong.mistakes(None).into_iter().map(|mistake| mistake.at).collect();
+    let at: Vec<_> = wrong.mistakes(&Given::default(), None).into_iter().map(|mistake| mistake.at).collect();
     assert_eq!(at, ["steps", "batch", "warmup"]);
     let unknown = stage(INDUCTION).ports(&Given::default()).unwrap_err();
     assert!(unknown[0].message.contains("`vocab-size`"), "{unknown:?}");

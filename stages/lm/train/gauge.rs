@@ -10,8 +10,8 @@ use super::{
     texts::Texts,
 };
 use crate::{
-    Failure, Select,
-    lm::{Model, capture::Capture, probe::Probe, site::Site},
+    Failure,
+    lm::{Model, ModelFacts, capture::Take, edit::Change, probe::Probe, site::Site},
 };
 
 /// Texts that go through the model together.
@@ -57,22 +57,10 @@ pub struct Reading {
 }
 
 impl Gauge {
-    /// Looks at these texts, under the same edits as training.
-    pub fn new(
-        train: Texts,
-        test: Texts,
-        edits: &[crate::lm::edit::Edit],
-        facts: &crate::lm::ModelFacts,
-    ) -> Result<Self, Failure> {
-        let capture = Capture {
-            site: Site::ResidPost,
-            layers: Select::All,
-            heads: Select::All,
-            positions: Select::All,
-            reduce: None,
-            name: None,
-        };
-        Ok(Self { train, test, probe: Probe::new(edits, &[capture], facts)? })
+    /// Looks at these texts, under the same changes as training.
+    pub fn new(train: Texts, test: Texts, changes: Vec<Change>, facts: &ModelFacts) -> Self {
+        let stream = Take::raw(Site::ResidPost, (0..facts.layers).collect());
+        Self { train, test, probe: Probe { changes, takes: vec![stream] } }
     }
 
     pub fn read(&self, step: u64, learner: &Learner) -> Result<Reading, Failure> {
