@@ -94,8 +94,7 @@ impl Model {
 
     fn surroundings(&self, pass: &Pass) -> Surroundings {
         let (batch, facts) = (pass.batch, &self.facts);
-        let positions = batch.positions();
-        let rotation = |heads| Rotation::new(&self.rope, &positions, batch.rows(), heads, facts.d_head, &self.device);
+        let rotation = |heads| Rotation::new(&self.rope, batch, heads, facts.d_head, &self.device);
         Surroundings {
             mask: Mask::new(batch, facts.heads, &self.device),
             queries: rotation(facts.heads),

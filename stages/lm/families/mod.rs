@@ -61,8 +61,8 @@ mod tests {
         assert!(refused(config.clone()).contains("66 cannot be divided into 4 heads"));
         config["head_dim"] = 16.into();
         assert!(architecture(&config).is_ok(), "where heads have a size of their own");
-        config["rope_scaling"]["rope_type"] = "yarn".into();
-        assert!(refused(config.clone()).contains("`yarn`"));
+        config["rope_scaling"]["rope_type"] = "longrope".into();
+        assert!(refused(config.clone()).contains("`longrope`"));
         config["hidden_act"] = "tanh".into();
         assert!(refused(config).contains("unknown variant `tanh`"));
     }

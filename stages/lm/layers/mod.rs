@@ -9,4 +9,5 @@ pub mod mask;
 pub mod mlp;
 pub mod norm;
 pub mod param;
+pub mod rope_scaling;
 pub mod rotary;
