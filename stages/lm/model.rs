@@ -1,6 +1,5 @@
 //! A loaded model: embeddings, blocks, final norm, unembedding. One forward pass serves every family.
 
-use burn::tensor::{Int, TensorData};
 use serde_json::Value;
 
 use super::{
@@ -8,13 +7,13 @@ use super::{
     facts::ModelFacts,
     families,
     layers::{
-        attention::Surroundings,
         block::Block,
         cache::KvCache,
+        embed::{Embed, indices},
         linear::{Unembed, UnembedSpec},
-        mask::Mask,
         norm::Norm,
-        rotary::{RopeSpec, Rotation},
+        softcap::soft_cap,
+        surroundings::{RotarySpec, Surroundings},
     },
     pass::{Pass, Place},
     site::Site,
@@ -29,11 +28,13 @@ use super::{
 pub struct Model {
     pub facts: ModelFacts,
     device: Device,
-    rope: RopeSpec,
-    embed: Tensor<2>, // [vocab, d_model]
+    rotary: Vec<RotarySpec>,
+    windows: Vec<Option<usize>>,
+    embed: Embed,
     blocks: Vec<Block>,
     norm: Norm,
     unembed: Unembed,
+    logit_cap: Option<f64>,
 }
 
 impl Model {
@@ -48,11 +49,13 @@ impl Model {
         Ok(Self {
             facts: ModelFacts::from(&architecture),
             device: device.clone(),
-            embed: weights.tensor(&architecture.embed)?,
+            embed: architecture.embed.load(&weights)?,
             blocks: architecture.blocks.iter().map(|block| block.load(&weights)).collect::<Result<_, _>>()?,
             norm: architecture.norm.load(&weights)?,
             unembed,
-            rope: architecture.rope,
+            logit_cap: architecture.logit_cap,
+            windows: architecture.windows(),
+            rotary: architecture.rotary,
         })
     }
 
@@ -62,7 +65,7 @@ impl Model {
 
     /// An empty KV cache for `rows` texts of up to `columns` tokens.
     pub fn cache(&self, rows: usize, columns: usize) -> KvCache {
-        KvCache::new(&self.facts, rows, columns, &self.device)
+        KvCache::new(self.blocks.iter().map(Block::room), rows, columns, &self.device)
     }
 
     /// One pass over a batch: the logits of the tokens that the pass wants, `[wanted, vocab]`. With a cache, the
@@ -71,44 +74,33 @@ impl Model {
         let x = self.hidden(pass, cache);
         let logits = match pass.places() {
             Some(places) => self.logits(x, &places),
-            None => self.unembed.forward(x, &self.embed),
+            None => self.unembedded(x),
         };
         pass.at(Place::of(Site::Logits, 0), logits)
     }
 
     /// The same, as far as what the unembedding reads: `[token, d_model]`.
     pub fn hidden(&self, pass: &mut Pass, mut cache: Option<&mut KvCache>) -> Tensor<2> {
-        let around = self.surroundings(pass);
-        let mut x = pass.at(Place::of(Site::Embed, 0), self.embedded(&pass.batch.ids)); // [token, d_model]
+        let heads = self.facts.heads;
+        let around = Surroundings::new(pass.batch, heads, &self.windows, &self.rotary, &self.device);
+        let mut x = self.embed.forward(pass); // [token, d_model]
         for (layer, block) in self.blocks.iter().enumerate() {
             let cache = cache.as_deref_mut().map(|cache| &mut cache.layers[layer]);
             x = block.forward(x, layer, pass, &around, cache);
         }
-        self.norm.forward(x, Place::of(Site::LnFinalScale, 0), pass)
+        self.norm.forward(x, Some(Place::of(Site::LnFinalScale, 0)), pass)
     }
 
     /// The logits of some tokens of what [`hidden`](Self::hidden) gave, `[place, vocab]`.
     pub fn logits(&self, hidden: Tensor<2>, places: &[usize]) -> Tensor<2> {
-        self.unembed.forward(hidden.select(0, self.indices(places.iter().copied())), &self.embed)
+        self.unembedded(hidden.select(0, indices(places.iter().copied(), &self.device)))
     }
 
-    fn surroundings(&self, pass: &Pass) -> Surroundings {
-        let (batch, facts) = (pass.batch, &self.facts);
-        let rotation = |heads| Rotation::new(&self.rope, batch, heads, facts.d_head, &self.device);
-        Surroundings {
-            mask: Mask::new(batch, facts.heads, &self.device),
-            queries: rotation(facts.heads),
-            keys: rotation(facts.kv_heads),
+    fn unembedded(&self, x: Tensor<2>) -> Tensor<2> {
+        let logits = self.unembed.forward(x, &self.embed.tokens);
+        match self.logit_cap {
+            Some(cap) => soft_cap(logits, cap),
+            None => logits,
         }
-    }
-
-    fn embedded(&self, ids: &[u32]) -> Tensor<2> {
-        self.embed.clone().select(0, self.indices(ids.iter().map(|&id| id as usize)))
-    }
-
-    fn indices(&self, indices: impl IntoIterator<Item = usize>) -> Tensor<1, Int> {
-        let indices: Vec<i64> = indices.into_iter().map(|i| i as i64).collect();
-        let count = indices.len();
-        Tensor::from_data(TensorData::new(indices, [count]), &self.device)
     }
 }

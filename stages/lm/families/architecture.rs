@@ -1,8 +1,11 @@
 //! What a family makes of a config: every part of the model, by checkpoint path and shape, before any weight is read.
 
+use std::collections::BTreeSet;
+
 use crate::lm::{
     layers::{
-        attention::AttentionSpec, linear::UnembedSpec, mlp::MlpSpec, norm::NormSpec, param::Param, rotary::RopeSpec,
+        attention::AttentionSpec, embed::EmbedSpec, linear::UnembedSpec, mlp::MlpSpec, norm::NormSpec, param::Param,
+        surroundings::RotarySpec,
     },
     site::Site,
 };
@@ -21,8 +24,12 @@ pub struct BlockSpec {
     pub residual: Residual,
     pub ln1: NormSpec,
     pub attention: AttentionSpec,
+    /// Over what attention puts out, before it is added to the stream.
+    pub ln1_post: Option<NormSpec>,
     pub ln2: NormSpec,
     pub mlp: MlpSpec,
+    /// Over what the MLP puts out, before it is added to the stream.
+    pub ln2_post: Option<NormSpec>,
 }
 
 /// A whole model, described.
@@ -39,16 +46,21 @@ pub struct Architecture {
     pub d_head: usize,
     pub vocab: usize,
     pub context: Option<usize>,
-    pub embed: Param,
-    pub rope: RopeSpec,
+    pub embed: EmbedSpec,
+    /// The rotary embeddings that there are; a block's attention names one of them, or none.
+    pub rotary: Vec<RotarySpec>,
     pub blocks: Vec<BlockSpec>,
     pub norm: NormSpec,
     pub unembed: UnembedSpec,
+    /// Logits are bent towards this bound, where there is one.
+    pub logit_cap: Option<f64>,
 }
 
 impl BlockSpec {
     fn params(&self) -> Vec<&Param> {
-        [self.ln1.params(), self.attention.params(), self.ln2.params(), self.mlp.params()].concat()
+        let norms = [Some(&self.ln1), self.ln1_post.as_ref(), Some(&self.ln2), self.ln2_post.as_ref()];
+        let norms = norms.into_iter().flatten().flat_map(NormSpec::params);
+        self.attention.params().into_iter().chain(self.mlp.params()).chain(norms).collect()
     }
 }
 
@@ -60,12 +72,24 @@ impl Architecture {
             UnembedSpec::Own(linear) => linear.params(),
         };
         let blocks = self.blocks.iter().flat_map(BlockSpec::params);
-        std::iter::once(&self.embed).chain(blocks).chain(self.norm.params()).chain(unembed).collect()
+        self.embed.params().into_iter().chain(blocks).chain(self.norm.params()).chain(unembed).collect()
+    }
+
+    /// How far back the queries of its blocks see, each different distance once.
+    pub fn windows(&self) -> Vec<Option<usize>> {
+        let windows: BTreeSet<_> = self.blocks.iter().map(|block| block.attention.window()).collect();
+        windows.into_iter().collect()
     }
 
     /// The sites that the family has.
     pub fn sites(&self) -> Vec<Site> {
         let parallel = self.blocks.iter().any(|block| block.residual == Residual::Parallel);
-        Site::ALL.into_iter().filter(|site| !(parallel && *site == Site::ResidMid)).collect()
+        let turning = self.blocks.iter().all(|block| block.attention.turns());
+        let has = |site: &Site| match site {
+            Site::ResidMid => !parallel,
+            Site::RotQ | Site::RotK => turning,
+            _ => true,
+        };
+        Site::ALL.into_iter().filter(has).collect()
     }
 }

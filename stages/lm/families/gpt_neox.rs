@@ -10,12 +10,17 @@ use super::{
 };
 use crate::lm::layers::{
     activation::Activation,
-    attention::{AttentionSpec, QkvSpec},
+    attention::AttentionSpec,
+    dense::DenseSpec,
+    embed::EmbedSpec,
+    heads::{HeadsSpec, QkvSpec},
     linear::{LinearSpec, UnembedSpec},
     mlp::MlpSpec,
     norm::NormSpec,
     param::Param,
     rotary::RopeSpec,
+    scoring::Scoring,
+    surroundings::RotarySpec,
 };
 
 #[derive(Deserialize)]
@@ -59,21 +64,28 @@ impl Config {
         share(self.hidden_size, self.num_attention_heads, "heads")
     }
 
-    fn attention(&self, path: &str) -> Result<AttentionSpec, String> {
+    fn attention(&self, path: &str) -> Result<HeadsSpec, String> {
         let (heads, width) = (self.num_attention_heads, self.hidden_size);
         let fused = self.linear(format!("{path}.query_key_value"), [width, 3 * width], self.attention_bias);
-        Ok(AttentionSpec {
-            heads,
-            kv_heads: heads,
-            d_head: self.d_head()?,
+        let d_head = self.d_head()?;
+        Ok(HeadsSpec {
+            d_head,
             qkv: QkvSpec::ByHead(Box::new(fused)),
+            norms: None,
+            rope: Some(0),
+            scoring: Scoring { heads, kv_heads: heads, divisor: (d_head as f64).sqrt(), cap: None, window: None },
             out: self.linear(format!("{path}.dense"), [width, width], self.attention_bias),
         })
     }
 
-    fn mlp(&self, path: &str) -> MlpSpec {
+    fn rotary(&self, config: &Value) -> Result<RotarySpec, String> {
+        let (heads, d_head) = (self.num_attention_heads, self.d_head()?);
+        Ok(RotarySpec { rope: RopeSpec::of(config, d_head, 0.25)?, query_heads: heads, key_heads: heads, d_head })
+    }
+
+    fn mlp(&self, path: &str) -> DenseSpec {
         let (outer, inner) = (self.hidden_size, self.intermediate_size);
-        MlpSpec {
+        DenseSpec {
             activation: self.hidden_act,
             gate: None,
             up: self.linear(format!("{path}.dense_h_to_4h"), [outer, inner], true),
@@ -86,9 +98,11 @@ impl Config {
         Ok(BlockSpec {
             residual: if self.use_parallel_residual { Residual::Parallel } else { Residual::Sequential },
             ln1: self.norm(format!("{path}.input_layernorm")),
-            attention: self.attention(&format!("{path}.attention"))?,
+            attention: AttentionSpec::Heads(self.attention(&format!("{path}.attention"))?),
+            ln1_post: None,
             ln2: self.norm(format!("{path}.post_attention_layernorm")),
-            mlp: self.mlp(&format!("{path}.mlp")),
+            mlp: MlpSpec::Dense(self.mlp(&format!("{path}.mlp"))),
+            ln2_post: None,
         })
     }
 }
@@ -111,10 +125,11 @@ pub fn architecture(config: &Value) -> Result<Architecture, String> {
         d_head: c.d_head()?,
         vocab: c.vocab_size,
         context: c.max_position_embeddings,
-        embed: Param::normal(embed, &[c.vocab_size, c.hidden_size], c.initializer_range),
-        rope: RopeSpec::of(config, c.d_head()?, 0.25)?,
+        embed: EmbedSpec::tokens(Param::normal(embed, &[c.vocab_size, c.hidden_size], c.initializer_range)),
+        rotary: vec![c.rotary(config)?],
         blocks: (0..c.num_hidden_layers).map(|layer| c.layer(layer)).collect::<Result<_, _>>()?,
         norm: c.norm("gpt_neox.final_layer_norm".to_owned()),
         unembed,
+        logit_cap: None,
     })
 }

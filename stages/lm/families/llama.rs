@@ -11,12 +11,17 @@ use super::{
 };
 use crate::lm::layers::{
     activation::Activation,
-    attention::{AttentionSpec, QkvSpec},
+    attention::AttentionSpec,
+    dense::DenseSpec,
+    embed::EmbedSpec,
+    heads::{HeadsSpec, QkvSpec},
     linear::{LinearSpec, UnembedSpec},
     mlp::MlpSpec,
     norm::NormSpec,
     param::Param,
     rotary::RopeSpec,
+    scoring::Scoring,
+    surroundings::RotarySpec,
 };
 
 #[derive(Deserialize)]
@@ -58,24 +63,30 @@ impl Config {
         self.head_dim.map_or_else(|| share(self.hidden_size, self.num_attention_heads, "heads"), Ok)
     }
 
-    fn attention(&self, path: &str) -> Result<AttentionSpec, String> {
+    fn attention(&self, path: &str) -> Result<HeadsSpec, String> {
         let (heads, kv_heads, d_head) = (self.num_attention_heads, self.kv_heads(), self.d_head()?);
         share(heads, kv_heads, "groups")?;
         let to = |name, heads| {
             self.linear(format!("{path}.{name}"), [self.hidden_size, heads * d_head], self.attention_bias)
         };
-        Ok(AttentionSpec {
-            heads,
-            kv_heads,
+        Ok(HeadsSpec {
             d_head,
             qkv: QkvSpec::Separate(Box::new([to("q_proj", heads), to("k_proj", kv_heads), to("v_proj", kv_heads)])),
+            norms: None,
+            rope: Some(0),
+            scoring: Scoring { heads, kv_heads, divisor: (d_head as f64).sqrt(), cap: None, window: None },
             out: self.linear(format!("{path}.o_proj"), [heads * d_head, self.hidden_size], self.attention_bias),
         })
     }
 
-    fn mlp(&self, path: &str) -> MlpSpec {
+    fn rotary(&self, config: &Value) -> Result<RotarySpec, String> {
+        let (query_heads, key_heads, d_head) = (self.num_attention_heads, self.kv_heads(), self.d_head()?);
+        Ok(RotarySpec { rope: RopeSpec::of(config, d_head, 1.0)?, query_heads, key_heads, d_head })
+    }
+
+    fn mlp(&self, path: &str) -> DenseSpec {
         let (outer, inner) = (self.hidden_size, self.intermediate_size);
-        MlpSpec {
+        DenseSpec {
             activation: self.hidden_act,
             gate: Some(self.linear(format!("{path}.gate_proj"), [outer, inner], self.mlp_bias)),
             up: self.linear(format!("{path}.up_proj"), [outer, inner], self.mlp_bias),
@@ -89,9 +100,11 @@ impl Config {
         Ok(BlockSpec {
             residual: Residual::Sequential,
             ln1: norm("input_layernorm"),
-            attention: self.attention(&format!("{path}.self_attn"))?,
+            attention: AttentionSpec::Heads(self.attention(&format!("{path}.self_attn"))?),
+            ln1_post: None,
             ln2: norm("post_attention_layernorm"),
-            mlp: self.mlp(&format!("{path}.mlp")),
+            mlp: MlpSpec::Dense(self.mlp(&format!("{path}.mlp"))),
+            ln2_post: None,
         })
     }
 }
@@ -114,10 +127,11 @@ pub fn architecture(config: &Value) -> Result<Architecture, String> {
         d_head: c.d_head()?,
         vocab: c.vocab_size,
         context: c.max_position_embeddings,
-        embed: Param::normal(embed, &[c.vocab_size, c.hidden_size], c.initializer_range),
-        rope: RopeSpec::of(config, c.d_head()?, 1.0)?,
+        embed: EmbedSpec::tokens(Param::normal(embed, &[c.vocab_size, c.hidden_size], c.initializer_range)),
+        rotary: vec![c.rotary(config)?],
         blocks: (0..c.num_hidden_layers).map(|layer| c.layer(layer)).collect::<Result<_, _>>()?,
         norm: NormSpec::rms("model.norm", c.hidden_size, c.rms_norm_eps),
         unembed,
+        logit_cap: None,
     })
 }

@@ -67,7 +67,7 @@ const SLOPE: f32 = 1.595_769;
 const CUBIC: f32 = 0.044_715;
 
 #[inline(always)]
-fn each(values: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
+pub fn each(values: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
     values.par_chunks_mut(GRAIN).for_each(|chunk| chunk.iter_mut().for_each(|x| *x = f(*x)));
 }
 

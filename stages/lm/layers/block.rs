@@ -1,10 +1,11 @@
 //! One layer: attention and MLP, each behind its norm, added to the residual stream one after the other or at once.
 
 use super::{
-    attention::{Attention, Surroundings},
-    cache::LayerCache,
+    attention::Attention,
+    cache::{LayerCache, Room},
     mlp::Mlp,
-    norm::Norm,
+    norm::{Norm, NormSpec},
+    surroundings::Surroundings,
 };
 use crate::lm::{
     Tensor,
@@ -19,23 +20,33 @@ pub struct Block {
     residual: Residual,
     ln1: Norm,
     attention: Attention,
+    ln1_post: Option<Norm>,
     ln2: Norm,
     mlp: Mlp,
+    ln2_post: Option<Norm>,
 }
 
 impl BlockSpec {
     pub fn load(&self, weights: &Weights) -> Result<Block, WeightsError> {
+        let optional = |norm: &Option<NormSpec>| norm.as_ref().map(|norm| norm.load(weights)).transpose();
         Ok(Block {
             residual: self.residual,
             ln1: self.ln1.load(weights)?,
             attention: self.attention.load(weights)?,
+            ln1_post: optional(&self.ln1_post)?,
             ln2: self.ln2.load(weights)?,
             mlp: self.mlp.load(weights)?,
+            ln2_post: optional(&self.ln2_post)?,
         })
     }
 }
 
 impl Block {
+    /// What a text's keys and values need in a cache.
+    pub fn room(&self) -> Room {
+        self.attention.room()
+    }
+
     /// `[token, d_model]` → `[token, d_model]`
     pub fn forward(
         &self,
@@ -46,8 +57,9 @@ impl Block {
         cache: Option<&mut LayerCache>,
     ) -> Tensor<2> {
         let x = pass.at(Place::of(Site::ResidPre, layer), x);
-        let normed = self.ln1.forward(x.clone(), Place::of(Site::Ln1Scale, layer), pass);
+        let normed = self.ln1.forward(x.clone(), Some(Place::of(Site::Ln1Scale, layer)), pass);
         let attended = self.attention.forward(normed, layer, pass, around, cache);
+        let attended = behind(&self.ln1_post, attended, pass);
         let (mid, base) = match self.residual {
             Residual::Sequential => {
                 let mid = pass.at(Place::of(Site::ResidMid, layer), attended + x);
@@ -55,8 +67,17 @@ impl Block {
             }
             Residual::Parallel => (x.clone(), attended + x),
         };
-        let normed = self.ln2.forward(mid, Place::of(Site::Ln2Scale, layer), pass);
-        let x = self.mlp.forward(normed, layer, pass) + base;
+        let normed = self.ln2.forward(mid, Some(Place::of(Site::Ln2Scale, layer)), pass);
+        let moved = self.mlp.forward(normed, layer, pass);
+        let x = behind(&self.ln2_post, moved, pass) + base;
         pass.at(Place::of(Site::ResidPost, layer), x)
+    }
+}
+
+/// A module's output behind the norm that follows it, where there is one.
+fn behind(norm: &Option<Norm>, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {
+    match norm {
+        Some(norm) => norm.forward(x, None, pass),
+        None => x,
     }
 }

@@ -2,12 +2,20 @@
 
 use burn::tensor::TensorData;
 
-use crate::lm::{Device, Tensor, facts::ModelFacts};
+use crate::lm::{Device, Tensor};
 
 /// The KV cache of a batch.
 #[derive(Debug)]
 pub struct KvCache {
     pub layers: Vec<LayerCache>,
+}
+
+/// What a layer keeps of each token: this many heads, with keys and values of these sizes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Room {
+    pub heads: usize,
+    pub key: usize,
+    pub value: usize,
 }
 
 /// Keys and values of one layer, `[row, kv_head, 1, column, d]`, of which the first `filled` columns count. (The
@@ -21,10 +29,12 @@ pub struct LayerCache {
 
 impl KvCache {
     /// An empty cache for `rows` texts of up to `columns` tokens.
-    pub fn new(facts: &ModelFacts, rows: usize, columns: usize, device: &Device) -> Self {
-        let room = || Some(Tensor::zeros([rows, facts.kv_heads, 1, columns, facts.d_head], device));
-        let layer = |_| LayerCache { keys: room(), values: room(), filled: 0 };
-        Self { layers: (0..facts.layers).map(layer).collect() }
+    pub fn new(layers: impl Iterator<Item = Room>, rows: usize, columns: usize, device: &Device) -> Self {
+        let layer = |room: Room| {
+            let empty = |d| Some(Tensor::zeros([rows, room.heads, 1, columns, d], device));
+            LayerCache { keys: empty(room.key), values: empty(room.value), filled: 0 }
+        };
+        Self { layers: layers.map(layer).collect() }
     }
 }
 

@@ -12,9 +12,19 @@ use crate::lm::{
 /// Tokens up to which a product with the transposed embedding is taken from the other side.
 const FEW: usize = 64;
 
-/// A weight stored `[out, in]`, as PyTorch's `Linear` does, and its bias.
+/// Which way round a checkpoint stores a weight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Layout {
+    /// As PyTorch's `Linear` does.
+    OutIn,
+    /// As GPT-2's `Conv1D` does.
+    InOut,
+}
+
+/// A weight, and its bias.
 #[derive(Clone, PartialEq, Debug)]
 pub struct LinearSpec {
+    pub layout: Layout,
     pub weight: Param,
     pub bias: Option<Param>,
 }
@@ -42,29 +52,64 @@ pub enum Unembed {
 }
 
 impl LinearSpec {
-    /// `path.weight`, drawn with `std`, and `path.bias`, zero, where there is one.
+    /// `path.weight`, stored `[out, in]` and drawn with `std`, and `path.bias`, zero, where there is one.
     pub fn new(path: &str, [inputs, outputs]: [usize; 2], bias: bool, std: f64) -> Self {
         Self {
+            layout: Layout::OutIn,
             weight: Param::normal(format!("{path}.weight"), &[outputs, inputs], std),
             bias: bias.then(|| Param::zeros(format!("{path}.bias"), &[outputs])),
         }
+    }
+
+    /// The same with a bias, and the weight stored `[in, out]`.
+    pub fn conv1d(path: &str, [inputs, outputs]: [usize; 2], std: f64) -> Self {
+        let weight = Param::normal(format!("{path}.weight"), &[inputs, outputs], std);
+        Self { layout: Layout::InOut, weight, ..Self::new(path, [inputs, outputs], true, std) }
     }
 
     pub fn params(&self) -> Vec<&Param> {
         std::iter::once(&self.weight).chain(&self.bias).collect()
     }
 
+    /// `[out, in]`
+    pub fn dims(&self) -> [usize; 2] {
+        let [first, second] = [self.weight.shape[0], self.weight.shape[1]];
+        match self.layout {
+            Layout::OutIn => [first, second],
+            Layout::InOut => [second, first],
+        }
+    }
+
+    /// The weight's values in row-major `[out, in]`, whichever way they are stored.
+    pub fn rows(&self, weights: &Weights) -> Result<Vec<f32>, WeightsError> {
+        let [outputs, inputs] = self.dims();
+        let values = weights.read(&self.weight)?;
+        Ok(match self.layout {
+            Layout::OutIn => values,
+            Layout::InOut => transposed(&values, inputs, outputs),
+        })
+    }
+
     pub fn load(&self, weights: &Weights) -> Result<Linear, WeightsError> {
-        let [outputs, inputs] = [self.weight.shape[0], self.weight.shape[1]];
+        let [outputs, inputs] = self.dims();
         let bias = self.bias.as_ref().map(|bias| weights.read(bias)).transpose()?;
-        Ok(Linear::new(weights, &weights.read(&self.weight)?, bias, [outputs, inputs]))
+        let values = weights.read(&self.weight)?;
+        Ok(match self.layout {
+            Layout::OutIn => Linear::new(weights, &values, bias, [outputs, inputs]),
+            Layout::InOut => Linear::laid_out(weights, values, bias, [outputs, inputs]),
+        })
     }
 }
 
 impl Linear {
     /// A map of these values, the weight in row-major `[out, in]`.
     pub fn new(weights: &Weights, values: &[f32], bias: Option<Vec<f32>>, [outputs, inputs]: [usize; 2]) -> Self {
-        let weight = weights.upload(transposed(values, outputs, inputs), vec![inputs, outputs]);
+        Self::laid_out(weights, transposed(values, outputs, inputs), bias, [outputs, inputs])
+    }
+
+    /// A map of these values, the weight in row-major `[in, out]`.
+    fn laid_out(weights: &Weights, values: Vec<f32>, bias: Option<Vec<f32>>, [outputs, inputs]: [usize; 2]) -> Self {
+        let weight = weights.upload(values, vec![inputs, outputs]);
         let bias = bias.map(|bias| weights.upload(bias, vec![1, outputs]));
         Self { weight, bias }
     }

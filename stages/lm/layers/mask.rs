@@ -4,9 +4,9 @@ use burn::tensor::TensorData;
 
 use crate::lm::{Device, Tensor, batch::Batch};
 
-/// What is added to the scores of every layer of one pass.
+/// What is added to the scores of every layer of one pass that has the same window.
 pub enum Mask {
-    /// Every query sees every key: one new token a row, no padding.
+    /// Every query sees every key: one new token a row, no padding, no window.
     Nothing,
     /// The same for every row and head: `[1, query · key]`.
     Shared(Tensor<2>),
@@ -15,13 +15,16 @@ pub enum Mask {
 }
 
 impl Mask {
-    /// Causal, and blind to padding. (A padding query sees itself, lest its row be empty.)
-    pub fn new(batch: &Batch, heads: usize, device: &Device) -> Self {
+    /// Causal, and blind to padding and to what lies `window` keys back or more. (A padding query sees itself, lest
+    /// its row be empty.)
+    pub fn new(batch: &Batch, window: Option<usize>, heads: usize, device: &Device) -> Self {
         let (width, keys) = (batch.width(), batch.columns.end);
+        let window = window.filter(|window| *window < keys); // a wider one hides nothing
         let rows = |starts: &[usize]| -> Vec<f32> {
             let mut values = Vec::with_capacity(starts.len() * width * keys);
             for &start in starts {
                 for query in batch.columns.clone() {
+                    let start = window.map_or(start, |window| start.max((query + 1).saturating_sub(window)));
                     let sees = |key| key == query || (key >= start && key < query);
                     values.extend((0..keys).map(|key| if sees(key) { 0.0 } else { f32::NEG_INFINITY }));
                 }
@@ -33,7 +36,7 @@ impl Mask {
             let data = TensorData::new(rows(&starts), [starts.len(), 1, width, keys]);
             // Repeated for each head: elementwise sums of equal shapes are the fast ones.
             Self::Each(Tensor::from_data(data, device).repeat_dim(1, heads))
-        } else if width > 1 {
+        } else if width > 1 || window.is_some() {
             Self::Shared(Tensor::from_data(TensorData::new(rows(&[0]), [1, width * keys]), device))
         } else {
             Self::Nothing

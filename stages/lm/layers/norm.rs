@@ -21,6 +21,8 @@ pub struct NormSpec {
     pub centring: Centring,
     pub eps: f64,
     pub weight: Param,
+    /// Whether the weight is stored as its difference from one.
+    pub from_one: bool,
     pub bias: Option<Param>,
 }
 
@@ -34,7 +36,14 @@ pub struct Norm {
 
 impl NormSpec {
     pub fn rms(path: &str, width: usize, eps: f64) -> Self {
-        Self { centring: Centring::None, eps, weight: Param::ones(format!("{path}.weight"), &[width]), bias: None }
+        let weight = Param::ones(format!("{path}.weight"), &[width]);
+        Self { centring: Centring::None, eps, weight, from_one: false, bias: None }
+    }
+
+    /// An RMS norm that scales by `1 + weight`.
+    pub fn rms_from_one(path: &str, width: usize, eps: f64) -> Self {
+        let weight = Param::zeros(format!("{path}.weight"), &[width]);
+        Self { weight, from_one: true, ..Self::rms(path, width, eps) }
     }
 
     pub fn layer(path: &str, width: usize, eps: f64) -> Self {
@@ -47,21 +56,31 @@ impl NormSpec {
     }
 
     pub fn load(&self, weights: &Weights) -> Result<Norm, WeightsError> {
-        let row = |param: &Param| Ok(weights.upload(weights.read(param)?, vec![1, param.shape[0]]));
-        let bias = self.bias.as_ref().map(row).transpose()?;
-        Ok(Norm { centring: self.centring, eps: self.eps, weight: row(&self.weight)?, bias })
+        let row = |values: Vec<f32>| {
+            let width = values.len();
+            weights.upload(values, vec![1, width])
+        };
+        let mut weight = weights.read(&self.weight)?;
+        if self.from_one {
+            weight.iter_mut().for_each(|weight| *weight += 1.0);
+        }
+        let bias = self.bias.as_ref().map(|bias| weights.read(bias)).transpose()?.map(row);
+        Ok(Norm { centring: self.centring, eps: self.eps, weight: row(weight), bias })
     }
 }
 
 impl Norm {
-    /// `[token, d_model]` → `[token, d_model]`; `scale` is the place of the divisor.
-    pub fn forward(&self, x: Tensor<2>, scale: Place, pass: &mut Pass) -> Tensor<2> {
+    /// `[token, d_model]` → `[token, d_model]`; `scale` is the place of the divisor, where it is a site.
+    pub fn forward(&self, x: Tensor<2>, scale: Option<Place>, pass: &mut Pass) -> Tensor<2> {
         let x = match self.centring {
             Centring::Mean => x.clone() - x.mean_dim(1),
             Centring::None => x,
         };
         let divisor = (x.clone() * x.clone()).mean_dim(1).add_scalar(self.eps).sqrt(); // [token, 1]
-        let divisor = pass.at(scale, divisor);
+        let divisor = match scale {
+            Some(scale) => pass.at(scale, divisor),
+            None => divisor,
+        };
         let y = x / divisor * self.weight.clone();
         match &self.bias {
             Some(bias) => y + bias.clone(),

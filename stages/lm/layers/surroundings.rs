@@ -1,0 +1,54 @@
+//! What the attention of all layers of one pass shares: masks and rotations, made once for each that is different.
+
+use super::{
+    mask::Mask,
+    rotary::{RopeSpec, Rotation},
+};
+use crate::lm::{Device, Tensor, batch::Batch};
+
+/// A rotary embedding, and the heads that it turns.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RotarySpec {
+    pub rope: RopeSpec,
+    pub query_heads: usize,
+    pub key_heads: usize,
+    /// The size of what is handed over to be turned, a part of it or all.
+    pub d_head: usize,
+}
+
+pub struct Surroundings {
+    masks: Vec<(Option<usize>, Mask)>,
+    turns: Vec<Turn>,
+}
+
+/// One rotary embedding at the positions of this pass.
+struct Turn {
+    queries: Rotation,
+    keys: Rotation,
+}
+
+impl Surroundings {
+    /// Masks for these windows, and a rotation for each of `rotary`.
+    pub fn new(batch: &Batch, heads: usize, windows: &[Option<usize>], rotary: &[RotarySpec], device: &Device) -> Self {
+        let turn = |spec: &RotarySpec| {
+            let of = |heads| Rotation::new(&spec.rope, batch, heads, spec.d_head, device);
+            Turn { queries: of(spec.query_heads), keys: of(spec.key_heads) }
+        };
+        Self {
+            masks: windows.iter().map(|window| (*window, Mask::new(batch, *window, heads, device))).collect(),
+            turns: rotary.iter().map(turn).collect(),
+        }
+    }
+
+    /// The mask of a layer whose queries see this far.
+    pub fn mask(&self, window: Option<usize>) -> &Mask {
+        let found = self.masks.iter().find(|(of, _)| *of == window);
+        &found.expect("a model makes a mask for each window of its blocks").1
+    }
+
+    /// Queries and keys `[row, pos, head, d]`, turned by the rotary embedding of this index among the architecture's.
+    pub fn turn(&self, rotary: usize, q: Tensor<4>, k: Tensor<4>) -> (Tensor<4>, Tensor<4>) {
+        let turn = &self.turns[rotary];
+        (turn.queries.apply(q), turn.keys.apply(k))
+    }
+}
