@@ -26,7 +26,7 @@ pub struct Capture {
     /// Which layers: "all", a half-open range "10..26", a number or a list.
     #[serde(default)]
     pub layers: Select,
-    /// Which heads (key/value heads at `k` and `v`).
+    /// Which heads (key/value heads at `k` and `v`, experts at `expert_out`).
     #[serde(default)]
     pub heads: Select,
     /// Which positions, counted from the first token; at `pattern`, of the queries.
@@ -100,7 +100,7 @@ impl Capture {
             Some(Reduce::Mean) => At::Mean(self.positions.clone()),
             _ => At::Positions(self.positions.clone()),
         };
-        let layers = if self.site.per_layer() { self.layers.indices(facts.layers, "layer")? } else { vec![0] };
+        let layers = facts.layers_at(self.site, &self.layers)?;
         Ok(Take { site: self.site, layers, heads, at, norm: self.reduce == Some(Reduce::Norm) })
     }
 
@@ -113,6 +113,7 @@ impl Capture {
             Extent::Residual => vec![along, last("d")],
             Extent::Scale => vec![along],
             Extent::Heads | Extent::KvHeads => vec![along, Some("head"), last("d")],
+            Extent::Experts => vec![along, Some("expert"), last("d")],
             Extent::Pattern => vec![Some("head"), along.map(|_| "query"), last("key")],
             Extent::Logits => vec![along, last("token")],
         };

@@ -28,7 +28,7 @@ pub enum Edit {
         site: Site,
         #[serde(default)]
         layers: Select,
-        /// Which heads (key/value heads at `k` and `v`); not given: all.
+        /// Which heads (key/value heads at `k` and `v`, experts at `expert_out`); not given: all.
         #[serde(default)]
         heads: Select,
         /// Which positions, counted from the first token; at `pattern`, of the queries.
@@ -121,7 +121,7 @@ impl Edit {
             .indices(count, "head")
             .map(|picked| picked.into_iter().for_each(|head| meant[head] = true))
             .or_else(|problem| if site.has_heads() { Err(problem) } else { Ok(()) })?;
-        let layers = if site.per_layer() { layers.indices(facts.layers, "layer")? } else { vec![0] };
+        let layers = facts.layers_at(site, layers)?;
         Ok(Some(Change { site, layers, heads: meant, positions: positions.clone(), op }))
     }
 }

@@ -21,11 +21,23 @@ pub struct ModelFacts {
     pub d_model: usize,
     pub d_head: usize,
     pub vocab: usize,
+    /// Where some layers are mixtures of experts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<ExpertFacts>,
     /// The longest text that the model was made for, where the config says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
     /// The sites that the family has.
     pub sites: Vec<Site>,
+}
+
+/// The experts of a model.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExpertFacts {
+    /// How many a layer has, the shared ones counted as one.
+    pub count: usize,
+    /// The layers that have them.
+    pub layers: Vec<usize>,
 }
 
 impl ModelFacts {
@@ -34,12 +46,29 @@ impl ModelFacts {
         Ok(Self::from(&families::architecture(config)?))
     }
 
-    /// How many heads a site has; 0 where it has none.
+    /// How many heads (or experts) a site has; 0 where it has none.
     pub fn heads_at(&self, site: Site) -> usize {
         match site.extent() {
             Extent::KvHeads => self.kv_heads,
             Extent::Heads | Extent::Pattern => self.heads,
+            Extent::Experts => self.experts.as_ref().map_or(0, |experts| experts.count),
             Extent::Residual | Extent::Scale | Extent::Logits => 0,
+        }
+    }
+
+    /// The selected layers of those that have a site; 0 stands for the one place of a site that is in no layer.
+    pub fn layers_at(&self, site: Site, select: &Select) -> Result<Vec<usize>, String> {
+        match (site, &self.experts) {
+            _ if !site.per_layer() => Ok(vec![0]),
+            (Site::ExpertOut, Some(experts)) if *select == Select::All => Ok(experts.layers.clone()),
+            (Site::ExpertOut, Some(experts)) => {
+                let picked = select.indices(self.layers, "layer")?;
+                match picked.iter().find(|layer| !experts.layers.contains(layer)) {
+                    Some(layer) => Err(format!("layer {layer} has no experts")),
+                    None => Ok(picked),
+                }
+            }
+            _ => select.indices(self.layers, "layer"),
         }
     }
 
@@ -54,7 +83,8 @@ impl ModelFacts {
             );
         }
         let layered = if site.per_layer() { self.layers } else { 0 };
-        found.extend(misfit(at, "layer", site, layers, layered));
+        let lacking = || Some(Mistake::new(format!("{at}.layers"), self.layers_at(site, layers).err()?));
+        found.extend(misfit(at, "layer", site, layers, layered).or_else(lacking));
         found.extend(misfit(at, "head", site, heads, self.heads_at(site)).map(|mistake| match site {
             Site::AttnOut => mistake.help("one head's output before the output projection is the site `z`"),
             _ => mistake,
@@ -83,6 +113,7 @@ impl From<&Architecture> for ModelFacts {
             d_model: architecture.d_model,
             d_head: architecture.d_head,
             vocab: architecture.vocab,
+            experts: architecture.experts(),
             context: architecture.context,
             sites: architecture.sites(),
         }

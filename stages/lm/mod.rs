@@ -10,18 +10,22 @@
 //! | prompts, tokens, tokenizers, chat templates | `text/` |
 //! | sites, captures, edits and the pass that carries them | `site.rs`, `capture.rs`, `edit.rs`, `pass.rs` |
 //! | generating, reading, forcing texts | `generate.rs`, `read.rs`, `teacher.rs` |
+//! | number types, and what they round | `dtype.rs` |
 //! | devices, and what is loaded on them | `device.rs`, `session.rs`, `pool.rs` |
 
 pub mod batch;
 pub mod batching;
 pub mod capture;
 pub mod device;
+pub mod dtype;
 pub mod edit;
 pub mod facts;
 pub mod families;
 #[cfg(test)]
 pub mod fixture;
 pub mod generate;
+#[cfg(test)]
+mod halves;
 pub mod layers;
 pub mod model;
 #[cfg(test)]
@@ -41,6 +45,7 @@ pub mod teacher;
 pub mod text;
 pub mod weights;
 
+pub use dtype::Dtype;
 pub use facts::ModelFacts;
 pub use layers::param::Initial;
 pub use model::Model;

@@ -4,7 +4,7 @@
 //! call: nothing is ever attached to a model.
 
 use super::{
-    Tensor,
+    Dtype, Tensor,
     batch::Batch,
     probe::Probe,
     site::{Extent, Site},
@@ -31,6 +31,8 @@ pub enum Wanted {
 pub struct Pass<'a> {
     pub batch: &'a Batch,
     pub wanted: Wanted,
+    /// What an edit leaves is rounded to the model's number type.
+    pub dtype: Dtype,
     probe: &'a Probe,
     /// For each capture, a tensor a layer, in the order of the layers.
     taken: Vec<Vec<Tensor<4>>>,
@@ -44,7 +46,7 @@ impl Place {
 
 impl<'a> Pass<'a> {
     pub fn new(batch: &'a Batch, probe: &'a Probe, wanted: Wanted) -> Self {
-        Self { batch, wanted, probe, taken: vec![vec![]; probe.takes.len()] }
+        Self { batch, wanted, dtype: Dtype::F32, probe, taken: vec![vec![]; probe.takes.len()] }
     }
 
     /// What the layers go on with at a place: the value, edited; and recorded as it then is.
@@ -55,7 +57,7 @@ impl<'a> Pass<'a> {
         let shape = x.shape();
         let mut x = x.reshape(self.grid(place.site, &shape)); // [row, pos, head, d], or the pattern
         for change in self.probe.changes.iter().filter(|change| change.acts_at(place)) {
-            x = change.apply(place, x, self.batch);
+            x = self.dtype.round(change.apply(place, x, self.batch));
         }
         for (take, taken) in self.probe.takes.iter().zip(&mut self.taken) {
             if take.looks_at(place) {
@@ -79,7 +81,8 @@ impl<'a> Pass<'a> {
         self.taken
     }
 
-    fn touches(&self, place: Place) -> bool {
+    /// Whether something looks at a place or changes what stands there.
+    pub fn touches(&self, place: Place) -> bool {
         self.probe.changes.iter().any(|change| change.acts_at(place))
             || self.probe.takes.iter().any(|take| take.looks_at(place))
     }
@@ -88,7 +91,7 @@ impl<'a> Pass<'a> {
     fn grid(&self, site: Site, shape: &[usize]) -> [usize; 4] {
         let (rows, last) = (self.batch.rows(), shape[shape.len() - 1]);
         match site.extent() {
-            Extent::Heads | Extent::KvHeads | Extent::Pattern => [shape[0], shape[1], shape[2], last],
+            Extent::Heads | Extent::KvHeads | Extent::Experts | Extent::Pattern => [shape[0], shape[1], shape[2], last],
             Extent::Residual | Extent::Scale | Extent::Logits => [rows, shape[0] / rows, 1, last],
         }
     }

@@ -80,8 +80,9 @@ pub fn artifact(capture: &Capture, take: &Take, position: &str, prompts: &[Strin
     let axes = axes.map(|(name, length)| {
         let labels = match name.as_str() {
             "prompt" => Some(prompts.to_vec()),
-            "layer" if capture.layers != Select::All => Some(numbers(&take.layers)),
-            "head" => take.heads.as_deref().map(numbers),
+            // experts need not begin at the first layer
+            "layer" if capture.layers != Select::All || capture.site == Site::ExpertOut => Some(numbers(&take.layers)),
+            "head" | "expert" => take.heads.as_deref().map(numbers),
             name if name == position || name == "query" => first_chosen(&capture.positions, length),
             _ => None,
         };

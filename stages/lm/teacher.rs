@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_divergence_of_zeroed_heads_agrees_with_pytorch() {
-        for family in ["gpt_neox", "llama"] {
+        for family in ["deepseek_v2", "gpt_neox", "llama"] {
             let fixture = Fixture::of(family);
             let model = fixture.model();
             let sequence = text(&fixture);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::lm::{
+    facts::ExpertFacts,
     layers::{
         attention::AttentionSpec, embed::EmbedSpec, linear::UnembedSpec, mlp::MlpSpec, norm::NormSpec, param::Param,
         surroundings::RotarySpec,
@@ -81,11 +82,22 @@ impl Architecture {
         windows.into_iter().collect()
     }
 
+    /// The layers that are mixtures of experts, if there are such.
+    pub fn experts(&self) -> Option<ExpertFacts> {
+        let counts = || self.blocks.iter().map(|block| block.mlp.experts());
+        let layers: Vec<_> = counts().enumerate().filter_map(|(layer, count)| (count > 0).then_some(layer)).collect();
+        counts().max().filter(|count| *count > 0).map(|count| ExpertFacts { count, layers })
+    }
+
     /// The sites that the family has.
     pub fn sites(&self) -> Vec<Site> {
         let parallel = self.blocks.iter().any(|block| block.residual == Residual::Parallel);
         let turning = self.blocks.iter().all(|block| block.attention.turns());
+        let experts = self.experts().is_some();
         let has = |site: &Site| match site {
+            // The hidden units of experts are many sets, each of which some tokens see.
+            Site::MlpPost => !experts,
+            Site::ExpertOut => experts,
             Site::ResidMid => !parallel,
             Site::RotQ | Site::RotK => turning,
             _ => true,

@@ -1,6 +1,7 @@
 //! The families there are, by the `model_type` of their configs.
 
 pub mod architecture;
+mod deepseek_v2;
 mod gpt_neox;
 mod llama;
 
@@ -12,7 +13,8 @@ use architecture::Architecture;
 type Describe = fn(&Value) -> Result<Architecture, String>;
 
 /// `model_type` and what makes an architecture of such a config, in alphabetical order.
-const FAMILIES: &[(&str, Describe)] = &[("gpt_neox", gpt_neox::architecture), ("llama", llama::architecture)];
+const FAMILIES: &[(&str, Describe)] =
+    &[("deepseek_v2", deepseek_v2::architecture), ("gpt_neox", gpt_neox::architecture), ("llama", llama::architecture)];
 
 /// The architecture that a Hugging Face `config.json` describes.
 pub fn architecture(config: &Value) -> Result<Architecture, String> {
@@ -52,7 +54,7 @@ mod tests {
     fn a_config_that_no_family_takes_says_which_there_are() {
         let refused = |config| architecture(&config).unwrap_err();
         let unknown = refused(serde_json::json!({ "model_type": "bert" }));
-        assert!(unknown.contains("`bert`") && unknown.contains("gpt_neox, llama"), "{unknown}");
+        assert!(unknown.contains("`bert`") && unknown.contains("deepseek_v2, gpt_neox, llama"), "{unknown}");
         assert!(refused(serde_json::json!({})).contains("no model_type"));
         let mut config = Fixture::of("llama").config;
         config["hidden_size"] = Value::Null;
@@ -70,7 +72,7 @@ mod tests {
     /// Every tensor that the fixtures' checkpoints have is described, and no other.
     #[test]
     fn descriptions_list_the_tensors_of_checkpoints() {
-        for family in ["gpt_neox", "llama"] {
+        for family in ["deepseek_v2", "gpt_neox", "llama"] {
             let fixture = Fixture::of(family);
             let mut ours = facts::tensor_shapes(&fixture.config).unwrap();
             ours.sort();

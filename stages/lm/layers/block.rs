@@ -8,7 +8,7 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::lm::{
-    Tensor,
+    Dtype, Tensor,
     families::architecture::{BlockSpec, Residual},
     pass::{Pass, Place},
     site::Site,
@@ -24,6 +24,7 @@ pub struct Block {
     ln2: Norm,
     mlp: Mlp,
     ln2_post: Option<Norm>,
+    dtype: Dtype,
 }
 
 impl BlockSpec {
@@ -37,6 +38,7 @@ impl BlockSpec {
             ln2: self.ln2.load(weights)?,
             mlp: self.mlp.load(weights)?,
             ln2_post: optional(&self.ln2_post)?,
+            dtype: weights.dtype(),
         })
     }
 }
@@ -60,17 +62,26 @@ impl Block {
         let normed = self.ln1.forward(x.clone(), Some(Place::of(Site::Ln1Scale, layer)), pass);
         let attended = self.attention.forward(normed, layer, pass, around, cache);
         let attended = behind(&self.ln1_post, attended, pass);
-        let (mid, base) = match self.residual {
+        let x = match self.residual {
             Residual::Sequential => {
-                let mid = pass.at(Place::of(Site::ResidMid, layer), attended + x);
-                (mid.clone(), mid)
+                let mid = pass.at(Place::of(Site::ResidMid, layer), self.dtype.round(attended + x));
+                let moved = self.moved(mid.clone(), layer, pass);
+                self.dtype.round(moved + mid)
             }
-            Residual::Parallel => (x.clone(), attended + x),
+            // In this order in Hugging Face too, which rounds both sums.
+            Residual::Parallel => {
+                let moved = self.moved(x.clone(), layer, pass);
+                self.dtype.round(self.dtype.round(moved + attended) + x)
+            }
         };
-        let normed = self.ln2.forward(mid, Some(Place::of(Site::Ln2Scale, layer)), pass);
-        let moved = self.mlp.forward(normed, layer, pass);
-        let x = behind(&self.ln2_post, moved, pass) + base;
         pass.at(Place::of(Site::ResidPost, layer), x)
+    }
+
+    /// What the MLP makes of the stream, `[token, d_model]`.
+    fn moved(&self, x: Tensor<2>, layer: usize, pass: &mut Pass) -> Tensor<2> {
+        let normed = self.ln2.forward(x, Some(Place::of(Site::Ln2Scale, layer)), pass);
+        let moved = self.mlp.forward(normed, layer, pass);
+        behind(&self.ln2_post, moved, pass)
     }
 }
 

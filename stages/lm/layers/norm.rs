@@ -2,7 +2,7 @@
 
 use super::param::Param;
 use crate::lm::{
-    Tensor,
+    Dtype, Tensor,
     pass::{Pass, Place},
     weights::{Weights, checkpoint::WeightsError},
 };
@@ -32,6 +32,9 @@ pub struct Norm {
     eps: f64,
     weight: Tensor<2>,       // [1, d_model]
     bias: Option<Tensor<2>>, // [1, d_model]
+    dtype: Dtype,
+    /// Whether it rounds before it scales, and not only after.
+    twice: bool,
 }
 
 impl NormSpec {
@@ -65,7 +68,8 @@ impl NormSpec {
             weight.iter_mut().for_each(|weight| *weight += 1.0);
         }
         let bias = self.bias.as_ref().map(|bias| weights.read(bias)).transpose()?.map(row);
-        Ok(Norm { centring: self.centring, eps: self.eps, weight: row(weight), bias })
+        let twice = self.centring == Centring::None && !self.from_one;
+        Ok(Norm { centring: self.centring, eps: self.eps, weight: row(weight), bias, dtype: weights.dtype(), twice })
     }
 }
 
@@ -81,10 +85,11 @@ impl Norm {
             Some(scale) => pass.at(scale, divisor),
             None => divisor,
         };
-        let y = x / divisor * self.weight.clone();
-        match &self.bias {
+        let y = x / divisor;
+        let y = if self.twice { self.dtype.round(y) } else { y } * self.weight.clone();
+        self.dtype.round(match &self.bias {
             Some(bias) => y + bias.clone(),
             None => y,
-        }
+        })
     }
 }

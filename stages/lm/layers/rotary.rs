@@ -12,7 +12,7 @@ use burn::tensor::{Int, TensorData};
 use serde_json::Value;
 
 use super::rope_scaling::{Frequencies, scaled};
-use crate::lm::{Device, Tensor, batch::Batch};
+use crate::lm::{Device, Dtype, Tensor, batch::Batch};
 
 /// Which dimensions of a head are turned against each other, of those that turn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +42,13 @@ pub struct Rotation {
     to: usize,
     cos: Tensor<4>,
     sin: Tensor<4>,
+    dtype: Dtype,
+}
+
+/// What a config says of the scaling of its rotary embeddings, under either spelling; null where it says nothing.
+pub fn scaling(config: &Value) -> &Value {
+    let parameters = &config["rope_parameters"];
+    if parameters.is_object() { parameters } else { &config["rope_scaling"] }
 }
 
 impl RopeSpec {
@@ -49,7 +56,6 @@ impl RopeSpec {
     /// `fraction` of a head turns where the config does not say.
     pub fn of(config: &Value, d_head: usize, fraction: f64) -> Result<Self, String> {
         let parameters = &config["rope_parameters"];
-        let scaling = if parameters.is_object() { parameters } else { &config["rope_scaling"] };
         let number = |keys: &[&str]| keys.iter().find_map(|key| parameters[*key].as_f64().or(config[*key].as_f64()));
         let theta = number(&["rope_theta", "rotary_emb_base"]).unwrap_or(10_000.0);
         if !(theta.is_finite() && theta > 1.0) {
@@ -60,7 +66,7 @@ impl RopeSpec {
         if dims == 0 || dims > d_head || !dims.is_multiple_of(2) {
             return Err(format!("rotary embeddings cannot turn {dims} of {d_head} dimensions"));
         }
-        Ok(Self { frequencies: scaled(theta, dims, scaling, config)?, pairs: Pairs::Halves, skipped: 0 })
+        Ok(Self { frequencies: scaled(theta, dims, scaling(config), config)?, pairs: Pairs::Halves, skipped: 0 })
     }
 
     /// The frequencies for a row that has reached `length` tokens.
@@ -89,7 +95,7 @@ impl RopeSpec {
 
 impl Rotation {
     /// The rotation of `heads` heads of size `d_head` at each position of a batch.
-    pub fn new(spec: &RopeSpec, batch: &Batch, heads: usize, d_head: usize, device: &Device) -> Self {
+    pub fn new(spec: &RopeSpec, batch: &Batch, [heads, d_head]: [usize; 2], dtype: Dtype, device: &Device) -> Self {
         let (from, to) = (spec.skipped, spec.skipped + 2 * spec.frequencies.inverse.len());
         let tokens = batch.rows() * batch.width();
         let (mut cos, mut sin) = (Vec::with_capacity(tokens * d_head), Vec::with_capacity(tokens * d_head));
@@ -108,17 +114,26 @@ impl Rotation {
         }
         let grid = [batch.rows(), batch.width(), 1, d_head];
         // Repeated for each head: elementwise products of equal shapes are the fast ones.
-        let spread = |values| Tensor::<4>::from_data(TensorData::new(values, grid), device).repeat_dim(2, heads);
-        Self { pairs: spec.pairs, from, to, cos: spread(cos), sin: spread(sin) }
+        let spread = |values| {
+            let values = Tensor::<4>::from_data(TensorData::new(values, grid), device);
+            if spec.pairs == Pairs::Halves { dtype.round(values) } else { values }.repeat_dim(2, heads)
+        };
+        Self { pairs: spec.pairs, from, to, cos: spread(cos), sin: spread(sin), dtype }
     }
 
     /// `[row, pos, head, d_head]` turned by position.
     pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let swapped = match self.pairs {
-            Pairs::Halves => self.halves_swapped(x.clone()),
-            Pairs::Neighbours => self.neighbours_swapped(x.clone()),
-        };
-        x * self.cos.clone() + swapped * self.sin.clone()
+        let (cos, sin, dtype) = (self.cos.clone(), self.sin.clone(), self.dtype);
+        match self.pairs {
+            Pairs::Halves => {
+                let swapped = self.halves_swapped(x.clone());
+                dtype.round(dtype.round(x * cos) + dtype.round(swapped * sin))
+            }
+            Pairs::Neighbours => {
+                let swapped = self.neighbours_swapped(x.clone());
+                dtype.round(x * cos + swapped * sin)
+            }
+        }
     }
 
     fn halves_swapped(&self, x: Tensor<4>) -> Tensor<4> {
@@ -187,7 +202,7 @@ mod tests {
             let frequencies = Frequencies { inverse: vec![1.0, 0.0], magnitude: 2.0, growth: None };
             let spec = RopeSpec { frequencies, pairs, skipped: 1 };
             let x = Tensor::from_data(TensorData::new(vec![9.0f32, 1.0, 2.0, 3.0, 4.0, 8.0], [1, 1, 1, 6]), &device());
-            host(Rotation::new(&spec, &batch, 1, 6, &device()).apply(x))
+            host(Rotation::new(&spec, &batch, [1, 6], Dtype::F32, &device()).apply(x))
         };
         let (sin, cos) = 3.0f32.sin_cos();
         let halves = [9.0, 2.0 * (cos - 3.0 * sin), 4.0, 2.0 * (3.0 * cos + sin), 8.0, 8.0];

@@ -4,7 +4,7 @@ use super::{
     mask::Mask,
     rotary::{RopeSpec, Rotation},
 };
-use crate::lm::{Device, Tensor, batch::Batch};
+use crate::lm::{Device, Dtype, Tensor, batch::Batch};
 
 /// A rotary embedding, and the heads that it turns.
 #[derive(Clone, PartialEq, Debug)]
@@ -17,6 +17,8 @@ pub struct RotarySpec {
 }
 
 pub struct Surroundings {
+    /// The number type that the model computes in.
+    pub dtype: Dtype,
     masks: Vec<(Option<usize>, Mask)>,
     turns: Vec<Turn>,
 }
@@ -29,12 +31,20 @@ struct Turn {
 
 impl Surroundings {
     /// Masks for these windows, and a rotation for each of `rotary`.
-    pub fn new(batch: &Batch, heads: usize, windows: &[Option<usize>], rotary: &[RotarySpec], device: &Device) -> Self {
+    pub fn new(
+        batch: &Batch,
+        heads: usize,
+        windows: &[Option<usize>],
+        rotary: &[RotarySpec],
+        dtype: Dtype,
+        device: &Device,
+    ) -> Self {
         let turn = |spec: &RotarySpec| {
-            let of = |heads| Rotation::new(&spec.rope, batch, heads, spec.d_head, device);
+            let of = |heads| Rotation::new(&spec.rope, batch, [heads, spec.d_head], dtype, device);
             Turn { queries: of(spec.query_heads), keys: of(spec.key_heads) }
         };
         Self {
+            dtype,
             masks: windows.iter().map(|window| (*window, Mask::new(batch, *window, heads, device))).collect(),
             turns: rotary.iter().map(turn).collect(),
         }

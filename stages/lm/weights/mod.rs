@@ -14,7 +14,11 @@ use burn::tensor::TensorData;
 
 use checkpoint::{Checkpoint, WeightsError};
 
-use super::{Device, Tensor, families::architecture::Architecture, layers::param::Param};
+use super::{
+    Device, Dtype, Tensor,
+    families::architecture::Architecture,
+    layers::{matrix::Matrix, param::Param},
+};
 
 /// Buffers that old checkpoints carry and that follow from the config: not weights.
 const BUFFERS: &[&str] =
@@ -24,6 +28,7 @@ const BUFFERS: &[&str] =
 pub struct Weights<'a> {
     checkpoint: &'a dyn Checkpoint,
     prefix: &'a str,
+    dtype: Dtype,
     device: &'a Device,
 }
 
@@ -32,9 +37,10 @@ impl<'a> Weights<'a> {
     pub fn new(
         checkpoint: &'a dyn Checkpoint,
         architecture: &'a Architecture,
+        dtype: Dtype,
         device: &'a Device,
     ) -> Result<Self, WeightsError> {
-        let weights = Self { checkpoint, prefix: architecture.prefix, device };
+        let weights = Self { checkpoint, prefix: architecture.prefix, dtype, device };
         let params = architecture.params();
         let mut used = HashSet::new();
         for param in &params {
@@ -53,9 +59,23 @@ impl<'a> Weights<'a> {
         self.device
     }
 
-    /// The values of a parameter, in row-major order.
+    /// The number type that the model computes in.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// The values of a parameter, in row-major order, as the number type has them.
     pub fn read(&self, param: &Param) -> Result<Vec<f32>, WeightsError> {
-        self.checkpoint.read(&self.name_of(param)?)
+        let mut values = self.checkpoint.read(&self.name_of(param)?)?;
+        if self.dtype != Dtype::F32 {
+            self.dtype.each(&mut values, |x| x);
+        }
+        Ok(values)
+    }
+
+    /// Values that were read, as a matrix on the model's device.
+    pub fn matrix(&self, values: Vec<f32>, shape: [usize; 2]) -> Matrix {
+        Matrix::new(values, shape, self.dtype, self.device)
     }
 
     pub fn tensor<const D: usize>(&self, param: &Param) -> Result<Tensor<D>, WeightsError> {
