@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod completions;
+mod devices;
 mod exit;
 mod export;
 mod fetch;
@@ -49,6 +50,7 @@ enum Command {
     Export(export::Arguments),
     Fetch(fetch::Arguments),
     Stages(kinds::Arguments),
+    Devices(devices::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -70,6 +72,7 @@ pub fn main(catalogue: &'static [Kind]) -> ExitCode {
         Command::Export(arguments) => export::export(&arguments, catalogue),
         Command::Fetch(arguments) => fetch::fetch(&arguments, catalogue),
         Command::Stages(arguments) => kinds::stages(&arguments, catalogue),
+        Command::Devices(arguments) => Ok(devices::devices(&arguments)),
         Command::Completions(arguments) => Ok(completions::completions(&arguments)),
     };
     done.unwrap_or_else(|exit| exit).report()

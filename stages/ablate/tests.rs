@@ -1,7 +1,7 @@
 //! The kind `ablate` on the fixtures' models, against PyTorch's divergence, and against itself.
 
 use super::*;
-use crate::lm::fixture::{Fixture, engine, inputs, stage};
+use crate::lm::fixture::{FAMILIES, Fixture, engine, inputs, stage};
 
 /// Prompt A's first token, and what follows: every position of the fixture is predicting.
 fn tokens(fixture: &Fixture) -> Artifact {
@@ -47,7 +47,7 @@ fn rows(outputs: &Outputs, port: &str, order: &str) -> Vec<(i64, f64, f64)> {
 
 #[test]
 fn two_heads_removed_diverge_as_in_pytorch() {
-    for family in ["deepseek_v2", "gpt_neox", "llama"] {
+    for family in FAMILIES {
         let curve = rows(&run(family, "step = 2\nfirst = 1"), "curve", "synergistic");
         let removed: Vec<_> = curve.iter().map(|row| row.0).collect();
         assert_eq!(removed, [0, 2, 4, 6, 8, 10, 12]);

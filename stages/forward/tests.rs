@@ -1,7 +1,7 @@
 //! The kind `forward` on the fixtures' models: ports, outputs, units, and edits that change nothing.
 
 use super::*;
-use crate::lm::fixture::{Fixture, distance, engine, given, inputs, prompts, stage};
+use crate::lm::fixture::{FAMILIES, Fixture, distance, engine, given, inputs, prompts, stage};
 
 fn values(outputs: &Outputs, port: &str) -> (Vec<usize>, Vec<f32>) {
     match &outputs.artifacts[port] {
@@ -23,7 +23,7 @@ fn run(family: &str, toml: &str) -> Outputs {
 fn raw_values_agree_with_pytorch_and_axes_with_the_ports() {
     let toml =
         "capture = [{ site = \"pattern\" }, { site = \"logits\" }, { site = \"z\", as = \"heads\", layers = [2] }]";
-    for family in ["deepseek_v2", "gpt_neox", "llama"] {
+    for family in FAMILIES {
         let outputs = run(family, toml);
         let ports = Stage::ports(&stage::<Forward>(toml), &given(family)).unwrap();
         let names: Vec<_> = ports.outputs.iter().map(|port| port.name.as_str()).collect();

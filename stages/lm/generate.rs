@@ -67,7 +67,7 @@ mod tests {
     use super::*;
     use crate::lm::{
         capture::{At, Take},
-        fixture::{Fixture, device, distance},
+        fixture::{FAMILIES, Fixture, device, distance},
         site::Site,
         smollm2,
         weights::gguf::Gguf,
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn greedy_continuations_agree_with_pytorch() {
-        for family in ["deepseek_v2", "gpt_neox", "llama"] {
+        for family in FAMILIES {
             let fixture = Fixture::of(family);
             let (a, b) = (fixture.ids("a"), fixture.ids("b"));
             let made = greedy(&fixture.model(), &[(0, &a), (1, &b)], &Probe::default());
@@ -96,7 +96,7 @@ mod tests {
     /// Step 0 is the last prompt token: its norms are those of the fixture's z.
     #[test]
     fn captured_norms_are_those_of_z_at_the_newest_position() {
-        for family in ["deepseek_v2", "gpt_neox", "llama"] {
+        for family in FAMILIES {
             let fixture = Fixture::of(family);
             let model = fixture.model();
             let b = fixture.ids("b");
@@ -117,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_batch_gives_what_its_prompts_give_alone() {
-        for family in ["deepseek_v2", "gpt_neox", "llama"] {
+        for family in FAMILIES {
             let fixture = Fixture::of(family);
             let model = fixture.model();
             let (a, b) = (fixture.ids("a"), fixture.ids("b"));

@@ -8,9 +8,8 @@ use super::{
     Dtype, Model,
     batch::Batch,
     capture::{At, Take},
-    fixture::{Arrays, Fixture, device},
+    fixture::{Arrays, FAMILIES, Fixture, device},
     layers::linear::host,
-    parity::FAMILIES,
     pass::{Pass, Wanted},
     probe::Probe,
     site::Site,
@@ -43,6 +42,12 @@ fn apart(a: &[f32], b: &[f32]) -> f64 {
     (a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>() / a.len() as f64).sqrt()
 }
 
+/// How far from PyTorch, in yardsticks. In bf16 it is 0 for most families: not a value is rounded to another number. f16
+/// has eight times as many numbers, and as many more values near the middle of two.
+fn limit(dtype: Dtype) -> f64 {
+    if dtype == Dtype::Bf16 { 0.5 } else { 0.75 }
+}
+
 #[test]
 fn halves_are_those_of_pytorch() {
     let reference = Arrays::of(include_bytes!("../fixtures/dtypes.safetensors"));
@@ -55,9 +60,8 @@ fn halves_are_those_of_pytorch() {
             for (what, ours, exact) in [("logits", logits, exact_logits), ("resid", resid, exact_resid)] {
                 let theirs = reference.get(&format!("{family}.{name}.{what}"));
                 let coarse = apart(theirs, &exact[exact.len() - theirs.len()..]);
-                let (off, equal) = (apart(&ours, theirs), ours.iter().zip(theirs).filter(|(a, b)| a == b).count());
-                eprintln!("{family} {name} {what}: {off:.2e} of {coarse:.2e}, {equal} of {} equal", ours.len());
-                assert!(off < 0.5 * coarse, "{family} {name} {what}: {off:.2e} of {coarse:.2e}");
+                let off = apart(&ours, theirs);
+                assert!(off < limit(dtype) * coarse, "{family} {name} {what}: {off:.2e} of {coarse:.2e}");
                 assert!(ours.iter().all(|x| dtype.nearest(*x) == *x), "{family} {name}: all are numbers of the type");
             }
         }
@@ -83,7 +87,7 @@ fn halves_do_not_depend_on_the_cache_or_the_batch() {
             batch = batch.then(&[a[a.len() - 1], b[b.len() - 1]]);
             let logits = host(model.forward(&mut Pass::new(&batch, &probe, Wanted::Newest), Some(&mut cache)));
             let off = apart(&logits[..model.facts.vocab], newest);
-            assert!(off < 0.5 * coarse, "{family} {dtype:?}: {off:.2e} of {coarse:.2e}");
+            assert!(off < limit(dtype) * coarse, "{family} {dtype:?}: {off:.2e} of {coarse:.2e}");
         }
     }
 }

@@ -55,7 +55,7 @@ pub use session::Session;
 use burn::tensor::Float;
 
 /// Raised when a change anywhere in `lm` moves numbers.
-pub const VERSION: (&str, u32) = ("lm", 1);
+pub const VERSION: (&str, u32) = ("lm", 2);
 
 /// The one tensor type: its backend is chosen at run time by its device.
 pub type Tensor<const D: usize, K = Float> = burn::tensor::Tensor<burn::Dispatch, D, K>;

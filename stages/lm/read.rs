@@ -64,7 +64,7 @@ mod tests {
     use super::*;
     use crate::lm::{
         capture::{Capture, stacked},
-        fixture::{Fixture, distance},
+        fixture::{FAMILIES, Fixture, distance},
     };
 
     fn capture(toml: &str) -> Capture {
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn logits_stand_at_the_positions_asked_for() {
-        for family in ["gpt_neox", "llama"] {
+        for family in FAMILIES {
             let (fixture, made) = run(family, "site = \"logits\"\npositions = [2, 17]");
             let expected = |run: &str, position: usize| {
                 fixture.expected.get(&format!("{run}.logits"))[position * 257..][..257].to_vec()

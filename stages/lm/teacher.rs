@@ -84,7 +84,7 @@ fn kl(log_p: &[f32], log_q: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lm::fixture::Fixture;
+    use crate::lm::fixture::{FAMILIES, Fixture};
 
     /// Prompt A's first token as a prompt, the others as what the model wrote: every position is predicting.
     fn text(fixture: &Fixture) -> Sequence {
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn the_divergence_of_zeroed_heads_agrees_with_pytorch() {
-        for family in ["deepseek_v2", "gpt_neox", "llama"] {
+        for family in FAMILIES {
             let fixture = Fixture::of(family);
             let model = fixture.model();
             let sequence = text(&fixture);

@@ -6,11 +6,11 @@
 //! whose number `moe_layer_freq` does not divide are dense. (Hugging Face's ignores both.)
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     architecture::{Architecture, BlockSpec, Residual},
-    parsed, share,
+    filled, parsed, share,
 };
 use crate::lm::layers::{
     activation::Activation,
@@ -241,7 +241,8 @@ impl Config {
 
 /// The architecture of a DeepSeek-V2.
 pub fn architecture(config: &Value) -> Result<Architecture, String> {
-    let c: Config = parsed(config)?;
+    // Queries are squeezed unless the config says that they are not, by null.
+    let c: Config = parsed(&filled(config, json!({ "q_lora_rank": 1536 })))?;
     if c.moe_layer_freq == 0 {
         return Err("`moe_layer_freq` must be 1 or more".to_owned());
     }
@@ -273,7 +274,6 @@ pub fn architecture(config: &Value) -> Result<Architecture, String> {
 #[cfg(test)]
 mod tests {
     use ndarray::Axis;
-    use serde_json::json;
 
     use super::*;
     use crate::{

@@ -73,7 +73,7 @@ impl Config {
             qkv: QkvSpec::ByHead(Box::new(fused)),
             norms: None,
             rope: Some(0),
-            scoring: Scoring { heads, kv_heads: heads, divisor: (d_head as f64).sqrt(), cap: None, window: None },
+            scoring: Scoring::new(heads, heads, d_head),
             out: self.linear(format!("{path}.dense"), [width, width], self.attention_bias),
         })
     }

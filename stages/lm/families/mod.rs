@@ -2,8 +2,16 @@
 
 pub mod architecture;
 mod deepseek_v2;
+mod gemma2;
+mod gemma3;
+mod gpt2;
 mod gpt_neox;
 mod llama;
+pub mod llama_like;
+mod mistral;
+mod qwen2;
+mod qwen3;
+mod windows;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -13,8 +21,17 @@ use architecture::Architecture;
 type Describe = fn(&Value) -> Result<Architecture, String>;
 
 /// `model_type` and what makes an architecture of such a config, in alphabetical order.
-const FAMILIES: &[(&str, Describe)] =
-    &[("deepseek_v2", deepseek_v2::architecture), ("gpt_neox", gpt_neox::architecture), ("llama", llama::architecture)];
+const FAMILIES: &[(&str, Describe)] = &[
+    ("deepseek_v2", deepseek_v2::architecture),
+    ("gemma2", gemma2::architecture),
+    ("gemma3_text", gemma3::architecture),
+    ("gpt2", gpt2::architecture),
+    ("gpt_neox", gpt_neox::architecture),
+    ("llama", llama::architecture),
+    ("mistral", mistral::architecture),
+    ("qwen2", qwen2::architecture),
+    ("qwen3", qwen3::architecture),
+];
 
 /// The architecture that a Hugging Face `config.json` describes.
 pub fn architecture(config: &Value) -> Result<Architecture, String> {
@@ -37,6 +54,17 @@ pub fn parsed<C: DeserializeOwned>(config: &Value) -> Result<C, String> {
     serde_json::from_value(Value::Object(given)).map_err(|problem| problem.to_string())
 }
 
+/// A config with these fields where it says nothing of them; one that is null says something.
+pub fn filled(config: &Value, defaults: Value) -> Value {
+    match (config, defaults) {
+        (Value::Object(config), Value::Object(mut fields)) => {
+            fields.extend(config.clone());
+            Value::Object(fields)
+        }
+        (config, _) => config.clone(),
+    }
+}
+
 /// `whole / part`, where that is a whole number.
 pub fn share(whole: usize, part: usize, what: &str) -> Result<usize, String> {
     if part == 0 || !whole.is_multiple_of(part) {
@@ -48,13 +76,17 @@ pub fn share(whole: usize, part: usize, what: &str) -> Result<usize, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lm::{Initial, ModelFacts, facts, fixture::Fixture, site::Site};
+    use crate::lm::{
+        Initial, ModelFacts, facts,
+        fixture::{self, Fixture},
+        site::Site,
+    };
 
     #[test]
     fn a_config_that_no_family_takes_says_which_there_are() {
         let refused = |config| architecture(&config).unwrap_err();
         let unknown = refused(serde_json::json!({ "model_type": "bert" }));
-        assert!(unknown.contains("`bert`") && unknown.contains("deepseek_v2, gpt_neox, llama"), "{unknown}");
+        assert!(unknown.contains("`bert`") && unknown.contains("gpt_neox, llama, mistral"), "{unknown}");
         assert!(refused(serde_json::json!({})).contains("no model_type"));
         let mut config = Fixture::of("llama").config;
         config["hidden_size"] = Value::Null;
@@ -72,7 +104,7 @@ mod tests {
     /// Every tensor that the fixtures' checkpoints have is described, and no other.
     #[test]
     fn descriptions_list_the_tensors_of_checkpoints() {
-        for family in ["deepseek_v2", "gpt_neox", "llama"] {
+        for family in fixture::FAMILIES {
             let fixture = Fixture::of(family);
             let mut ours = facts::tensor_shapes(&fixture.config).unwrap();
             ours.sort();

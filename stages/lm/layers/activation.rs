@@ -66,7 +66,7 @@ const CUBIC: f32 = 0.044_715;
 
 /// 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))), rounded after each operation.
 fn stepwise(x: f32, round: impl Fn(f32) -> f32) -> f32 {
-    let cubed = round(CUBIC * round(x * x * x));
+    let cubed = round(CUBIC * round(round(x * x) * x));
     let inner = round(0.5 * SLOPE * round(x + cubed));
     round(round(0.5 * x) * round(1.0 + round(inner.tanh())))
 }

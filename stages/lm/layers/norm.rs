@@ -1,6 +1,6 @@
 //! Layer norms and RMS norms, with the divisor as a site of its own.
 
-use super::param::Param;
+use super::param::{Initial, Param};
 use crate::lm::{
     Dtype, Tensor,
     pass::{Pass, Place},
@@ -43,10 +43,9 @@ impl NormSpec {
         Self { centring: Centring::None, eps, weight, from_one: false, bias: None }
     }
 
-    /// An RMS norm that scales by `1 + weight`.
-    pub fn rms_from_one(path: &str, width: usize, eps: f64) -> Self {
-        let weight = Param::zeros(format!("{path}.weight"), &[width]);
-        Self { weight, from_one: true, ..Self::rms(path, width, eps) }
+    /// The same with a weight that is stored as its difference from one.
+    pub fn from_one(self) -> Self {
+        Self { from_one: true, weight: Param { initial: Initial::Zeros, ..self.weight }, ..self }
     }
 
     pub fn layer(path: &str, width: usize, eps: f64) -> Self {

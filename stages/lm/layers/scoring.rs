@@ -24,6 +24,16 @@ pub struct Scoring {
 }
 
 impl Scoring {
+    /// Products over √d, every key before a query.
+    pub fn new(heads: usize, kv_heads: usize, d_head: usize) -> Self {
+        Self { heads, kv_heads, divisor: (d_head as f64).sqrt(), cap: None, window: None }
+    }
+
+    /// The same, seeing this far back.
+    pub fn within(self, window: Option<usize>) -> Self {
+        Self { window, ..self }
+    }
+
     /// Queries, keys and values as every head has them, `[row, pos, head, d]`: what each head puts out, the same.
     pub fn mix(
         &self,
@@ -43,7 +53,7 @@ impl Scoring {
         let q = q.reshape([rows, length, self.kv_heads, groups, d]).permute([0, 2, 3, 1, 4]); // [row, kv, group, pos, d]
         let dtype = around.dtype;
         let products = dtype.round(q.matmul(k.swap_dims(3, 4))).reshape([rows, heads, length, keys]);
-        let scores = dtype.round(products / self.divisor);
+        let scores = dtype.round(products * (1.0 / self.divisor));
         let scores = match self.cap {
             Some(cap) => soft_cap(scores, cap, dtype),
             None => scores,

@@ -20,7 +20,7 @@ use memmap2::Mmap;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::checkpoint::{Checkpoint, WeightsError, map_file};
+use super::checkpoint::{Checkpoint, WeightsError, map_file, release};
 use crate::lm::weights::gguf::{
     header::{Header, TensorInfo},
     names::{Family, Rows},
@@ -111,6 +111,7 @@ impl Checkpoint for Gguf {
                 format.widen(&source[from * row_bytes..][..row_bytes], out);
             }
         });
+        release(&self.bytes, info.range.clone());
         Ok(values)
     }
 }
