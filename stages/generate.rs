@@ -17,7 +17,7 @@ use crate::{
         probe::{self, Probe},
         sampling::Sampling,
         text::{
-            texts::{Text, texts, warn_of_length},
+            texts::{Text, room_for, texts, warn_of_length},
             tokens::{Sequence, Tokens},
         },
     },
@@ -139,6 +139,9 @@ impl Generate {
         let mut probe = Probe::new(&self.edits, &self.capture, &model.facts)?;
         probe.takes.iter_mut().for_each(|take| take.at = At::Newest);
         let longest = prompts.iter().map(|text| text.ids.len()).max().unwrap_or(0) + self.new_tokens;
+        // The newest token of all is read by nobody.
+        let read = |text: &Text| (text.ids.len() + self.new_tokens).saturating_sub(1);
+        prompts.iter().try_for_each(|text| room_for(&text.id, read(text), &model.facts))?;
         warn_of_length(longest, &model.facts, ctx);
         let rows = self.batch.rows(&model.facts, longest, 1, model.device());
 

@@ -31,7 +31,8 @@ fn page(devices: &Devices) -> String {
 }
 
 fn line(device: &DeviceFacts) -> String {
-    let threads = device.threads.map(|count| if count == 1 { "1 thread".to_owned() } else { format!("{count} threads") });
+    let threads =
+        device.threads.map(|count| if count == 1 { "1 thread".to_owned() } else { format!("{count} threads") });
     let memory = device.memory.map(|bytes| format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30)));
     let facts = [device.model.clone(), threads, device.instructions.clone(), memory];
     format!("{:<8}{}\n", device.name, facts.into_iter().flatten().collect::<Vec<_>>().join(", "))

@@ -51,12 +51,20 @@ fn measure(files: &ModelFiles, dtype: Dtype, floor: f64) {
     let loading = peak();
     println!("\n{dtype:?}: {} layers, weights {:.0} MiB", model.facts.layers, mib(weights));
     println!("load   {seconds:.3} s, {:.1} × reading the files", seconds / floor);
-    println!("       peak {:.0} MiB, {:.2} × the weights (before {:.0} MiB)", mib(loading), ratio(loading, weights), mib(before));
+    println!(
+        "       peak {:.0} MiB, {:.2} × the weights (before {:.0} MiB)",
+        mib(loading),
+        ratio(loading, weights),
+        mib(before)
+    );
     begin();
     let begun = Instant::now();
     reduce(&model);
     let (seconds, reading) = (begun.elapsed().as_secs_f64(), peak());
-    println!("read   {TEXTS} texts of {LENGTH} tokens for norms of z: {:.0} tokens/s", (TEXTS * LENGTH) as f64 / seconds);
+    println!(
+        "read   {TEXTS} texts of {LENGTH} tokens for norms of z: {:.0} tokens/s",
+        (TEXTS * LENGTH) as f64 / seconds
+    );
     println!("       peak {:.0} MiB, {:.2} × the weights", mib(reading), ratio(reading, weights));
 }
 

@@ -1,6 +1,7 @@
 //! The kind `forward` on the fixtures' models: ports, outputs, units, and edits that change nothing.
 
 use super::*;
+use crate::lm::ModelFacts;
 use crate::lm::fixture::{FAMILIES, Fixture, distance, engine, given, inputs, prompts, stage};
 
 fn values(outputs: &Outputs, port: &str) -> (Vec<usize>, Vec<f32>) {
@@ -42,9 +43,10 @@ fn raw_values_agree_with_pytorch_and_axes_with_the_ports() {
         assert!(distance(&logits[21 * 257..(21 + 14) * 257], expected.get("b.logits")) < 1e-4);
         assert!(logits[(21 + 14) * 257..].iter().all(|x| x.is_nan()));
         let (shape, heads) = values(&outputs, "heads");
-        let z = expected.get("a.z"); // [layer, pos, head, d]
-        assert_eq!(shape, [2, 1, 21, 4, z.len() / (3 * 21 * 4)]);
-        assert!(distance(&heads[..z.len() / 3], &z[2 * z.len() / 3..]) < 1e-4);
+        let d_head = ModelFacts::of(&Fixture::of(family).config).unwrap().d_head;
+        assert_eq!(shape, [2, 1, 21, 4, d_head]);
+        let layer = 21 * 4 * d_head;
+        assert!(distance(&heads[..layer], &expected.get("a.z")[2 * layer..]) < 1e-4, "{family}");
         let Artifact::Tensor(heads) = &outputs.artifacts["heads"] else { panic!("heads") };
         assert_eq!(heads.axes[1].labels, Some(vec!["2".to_owned()]));
         let Artifact::Tensor(length) = &outputs.artifacts["length"] else { panic!("length") };

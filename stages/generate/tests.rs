@@ -115,3 +115,19 @@ fn tokens_that_the_model_does_not_know_are_refused() {
     let failed = stage.run(&inputs(vec![("model", model), ("prompts", prompts(&[("x", &[5, 999])]))]), &ctx);
     assert!(failed.unwrap_err().to_string().contains("999"));
 }
+
+/// 64 positions: a prompt of 21 and 44 new tokens, the last of which nobody reads; and one more is too many.
+#[test]
+fn learned_positions_bound_the_length() {
+    let a = Fixture::of("gpt2").ids("a");
+    let run = |new: usize, ids: &[u32]| {
+        let (ctx, model) = engine("gpt2");
+        let stage: Generate = stage(&format!("new-tokens = {new}\nseed = 1"));
+        stage.run(&inputs(vec![("model", model), ("prompts", prompts(&[("a", ids)]))]), &ctx)
+    };
+    assert_eq!(tokens(&run(44, &a).unwrap()).sequences[0].new.len(), 44);
+    let refused = format!("{:?}", run(45, &a).unwrap_err());
+    assert!(refused.contains("`a` comes to 65 tokens") && refused.contains("64 at most"), "{refused}");
+    let refused = format!("{:?}", run(1, &vec![1; 65]).unwrap_err());
+    assert!(refused.contains("64 at most"), "{refused}");
+}

@@ -27,6 +27,9 @@ pub struct ModelFacts {
     /// The longest text that the model was made for, where the config says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
+    /// How many positions it has embeddings for, where they are learned: it can read no longer text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub positions: Option<usize>,
     /// The sites that the family has.
     pub sites: Vec<Site>,
 }
@@ -58,17 +61,23 @@ impl ModelFacts {
 
     /// The selected layers of those that have a site; 0 stands for the one place of a site that is in no layer.
     pub fn layers_at(&self, site: Site, select: &Select) -> Result<Vec<usize>, String> {
-        match (site, &self.experts) {
-            _ if !site.per_layer() => Ok(vec![0]),
-            (Site::ExpertOut, Some(experts)) if *select == Select::All => Ok(experts.layers.clone()),
-            (Site::ExpertOut, Some(experts)) => {
-                let picked = select.indices(self.layers, "layer")?;
-                match picked.iter().find(|layer| !experts.layers.contains(layer)) {
-                    Some(layer) => Err(format!("layer {layer} has no experts")),
-                    None => Ok(picked),
-                }
+        if !site.per_layer() {
+            return Ok(vec![0]);
+        }
+        let mixture = |layer: &usize| self.experts.as_ref().is_some_and(|experts| experts.layers.contains(layer));
+        let has = |layer: &usize| match site {
+            Site::ExpertOut => mixture(layer),
+            Site::MlpPost => !mixture(layer),
+            _ => true,
+        };
+        let picked = select.indices(self.layers, "layer")?;
+        match picked.iter().find(|layer| !has(layer)) {
+            Some(_) if *select == Select::All => Ok(picked.into_iter().filter(has).collect()),
+            Some(layer) => {
+                let others: Vec<_> = (0..self.layers).filter(has).map(|layer| layer.to_string()).collect();
+                Err(format!("layer {layer} has no `{}`: it is in the layers {}", site.name(), others.join(", ")))
             }
-            _ => select.indices(self.layers, "layer"),
+            None => Ok(picked),
         }
     }
 
@@ -115,6 +124,7 @@ impl From<&Architecture> for ModelFacts {
             vocab: architecture.vocab,
             experts: architecture.experts(),
             context: architecture.context,
+            positions: architecture.embed.positions.as_ref().map(|table| table.shape[0]),
             sites: architecture.sites(),
         }
     }

@@ -15,7 +15,8 @@ use super::{
 use crate::{Arrived, Given, Inputs, Loaded, PortType, Stage, contract::testing::TestCtx};
 
 /// The families that have a fixture: all of them.
-pub const FAMILIES: [&str; 9] = ["deepseek_v2", "gemma2", "gemma3", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3"];
+pub const FAMILIES: [&str; 9] =
+    ["deepseek_v2", "gemma2", "gemma3", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3"];
 
 /// Named arrays of a safetensors file, as f32.
 pub struct Arrays(pub BTreeMap<String, (Vec<usize>, Vec<f32>)>);

@@ -19,9 +19,16 @@ use crate::Select;
 
 const TOLERANCE: f32 = 1e-4;
 
+/// How far a row of a batch, or a text read in parts, may be from the text alone. Products of matrices of other shapes
+/// are summed in another order; DeepSeek-V2's fixture makes twice as much of that as the others (between f32 and f64,
+/// Hugging Face's logits differ by 1.9e-5 there).
+fn slack(family: &str) -> f32 {
+    if family == "deepseek_v2" { 2e-5 } else { 1e-5 }
+}
+
 /// Every layer of a site, at every position.
 fn whole(site: Site, model: &Model) -> Take {
-    let layers = if site.per_layer() { (0..model.facts.layers).collect() } else { vec![0] };
+    let layers = model.facts.layers_at(site, &Select::All).unwrap();
     Take { site, layers, heads: None, at: At::Positions(Select::All), norm: false }
 }
 
@@ -82,15 +89,15 @@ fn padding_changes_nothing() {
         let model = fixture.model();
         let (a, b) = (fixture.ids("a"), fixture.ids("b"));
         let prompts: [(usize, &[u32]); 2] = [(0, &a), (1, &b)];
-        let sites = [Site::Z, Site::AttnOut, Site::MlpOut, Site::V];
-        let (alone_logits, alone_z) = run(&model, &alone(&b), &sites, vec![]);
+        let sites = [Site::Z, Site::AttnOut, Site::MlpOut, Site::V, Site::Pattern, Site::ResidPost, Site::LnFinalScale];
+        let (alone_logits, alone_sites) = run(&model, &alone(&b), &sites, vec![]);
 
         let right = Batch::right_padded(&prompts);
         let (logits, taken) = run(&model, &right, &sites, vec![]);
         let vocab = model.facts.vocab;
         let row = &logits[a.len() * vocab..][..b.len() * vocab];
-        assert!(distance(row, &alone_logits) < 1e-5, "{family} right");
-        for (taken, alone) in taken.iter().zip(&alone_z) {
+        assert!(distance(row, &alone_logits) < slack(family), "{family} right");
+        for (taken, alone) in taken.iter().zip(&alone_sites) {
             assert!(
                 distance(taken[1].as_slice().unwrap(), alone[0].as_slice().unwrap()) < 1e-5,
                 "{family} right, sites"
@@ -100,7 +107,7 @@ fn padding_changes_nothing() {
         let left = Batch::left_padded(&prompts);
         let (logits, _) = run(&model, &left, &[], vec![]);
         let row = &logits[(2 * a.len() - b.len()) * vocab..];
-        assert!(distance(row, &alone_logits) < 1e-5, "{family} left");
+        assert!(distance(row, &alone_logits) < slack(family), "{family} left");
         let theirs = fixture.expected.get("batch.logits");
         assert!(distance(row, &theirs[(2 * a.len() - b.len()) * vocab..]) < TOLERANCE, "{family} left, expected");
         assert!(distance(&logits[..a.len() * vocab], &theirs[..a.len() * vocab]) < TOLERANCE, "{family} first row");
@@ -114,19 +121,61 @@ fn a_left_padded_batch_agrees_at_its_sites() {
         let model = fixture.model();
         let (a, b) = (fixture.ids("a"), fixture.ids("b"));
         let batch = Batch::left_padded(&[(0, &a), (1, &b)]);
-        let probe = Probe { changes: vec![], takes: vec![whole(Site::Z, &model), whole(Site::AttnOut, &model)] };
+        let probe = Probe { changes: vec![], takes: SITES.map(|(site, _)| whole(site, &model)).to_vec() };
         let mut pass = Pass::new(&batch, &probe, Wanted::Newest);
         model.forward(&mut pass, None);
-        for (layers, name) in pass.taken().into_iter().zip(["batch.z", "batch.attn_out"]) {
-            let ours = host(Tensor::<4>::cat(layers, 0)); // [layer · row, pos, …]
-            let theirs = fixture.expected.get(name);
-            let token = theirs.len() / (model.facts.layers * 2 * a.len());
+        for (layers, (site, name)) in pass.taken().into_iter().zip(SITES) {
+            let ours = host(Tensor::<4>::cat(layers, 0)); // [layer · row, pos, …], or [layer · row, head, pos, key]
+            let theirs = fixture.expected.get(&format!("batch.{name}"));
+            let theirs = if site == Site::ResidPost { &theirs[theirs.len() - ours.len()..] } else { theirs };
+            let layers = if site.per_layer() { model.facts.layers } else { 1 };
+            let heads = if site == Site::Pattern { model.facts.heads } else { 1 };
+            let token = ours.len() / (layers * 2 * heads * a.len());
             for (i, (ours, theirs)) in ours.chunks(token).zip(theirs.chunks(token)).enumerate() {
-                let (row, column) = (i / a.len() % 2, i % a.len());
+                let (row, column) = (i / (a.len() * heads) % 2, i % a.len());
                 if row == 0 || column >= a.len() - b.len() {
                     assert!(distance(ours, theirs) < TOLERANCE, "{family} {name} row {row} column {column}");
                 }
             }
+        }
+    }
+}
+
+/// A pass meets every site that the facts list, once a layer, with an edit as with a capture; and no other.
+#[test]
+fn every_site_of_a_family_is_met_and_no_other() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let model = fixture.model();
+        let batch = alone(&fixture.ids("b"));
+        let (plain, taken) = run(&model, &batch, &model.facts.sites, vec![]);
+        for (site, taken) in model.facts.sites.iter().zip(&taken) {
+            if site.per_layer() {
+                let layers = model.facts.layers_at(*site, &Select::All).unwrap();
+                assert_eq!(taken[0].shape()[0], layers.len(), "{family} {}", site.name());
+            }
+            assert!(taken[0].iter().all(|x| x.is_finite()), "{family} {}", site.name());
+            let heads = vec![true; model.facts.heads_at(*site)];
+            let layers = model.facts.layers_at(*site, &Select::All).unwrap();
+            let zero = Change {
+                site: *site,
+                layers: layers[..1].to_vec(),
+                heads,
+                positions: Select::Range(0, 3),
+                op: Op::Zero,
+            };
+            assert_ne!(run(&model, &batch, &[], vec![zero]).0, plain, "{family}: zeroes at {} matter", site.name());
+        }
+        for absent in Site::ALL.into_iter().filter(|site| !model.facts.sites.contains(site)) {
+            let take = whole(absent, &model);
+            let probe = Probe { changes: vec![], takes: vec![take] };
+            let mut pass = Pass::new(&batch, &probe, Wanted::All);
+            model.forward(&mut pass, None);
+            assert!(pass.taken()[0].is_empty(), "{family} has {}", absent.name());
+            let found = model.facts.site_mistakes("capture[0]", absent, &Select::All, &Select::All);
+            let listed: Vec<_> = model.facts.sites.iter().map(|site| site.name()).collect();
+            assert!(found[0].message.contains(&format!("no site `{}`", absent.name())), "{}", found[0].message);
+            assert!(found[0].help.as_ref().is_some_and(|help| help.contains(&listed.join(", "))), "{found:?}");
         }
     }
 }
@@ -193,6 +242,60 @@ fn cached_equals_uncached() {
             batch = batch.then(&[a[short_a.len() + step], b[short_b.len() + step]]);
             logits = host(model.forward(&mut Pass::new(&batch, &probe, Wanted::Newest), Some(&mut cache)));
         }
+    }
+}
+
+/// A text read in parts, each after what the cache holds of those before, padded on the left: every token's logits are
+/// those of one pass. The parts end inside and outside of the windows of those families that have some.
+#[test]
+fn chunked_equals_whole() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let model = fixture.model();
+        let (a, b) = (fixture.ids("a"), fixture.ids("b"));
+        let whole = Batch::left_padded(&[(0, &a), (1, &b)]);
+        let (expected, _) = run(&model, &whole, &[], vec![]);
+        let (width, vocab) = (a.len(), model.facts.vocab);
+        let mut cache = model.cache(2, width);
+        let probe = Probe::default();
+        for columns in [0..9, 9..11, 11..12, 12..width] {
+            let ids = (0..2).flat_map(|row| whole.ids[row * width..][columns.clone()].to_vec()).collect();
+            let real = whole.real.iter().map(|real| real.start..columns.end).collect();
+            let part = Batch { prompts: vec![0, 1], ids, real, columns: columns.clone() };
+            let logits = host(model.forward(&mut Pass::new(&part, &probe, Wanted::All), Some(&mut cache)));
+            for row in 0..2 {
+                let from = columns.start.max(whole.real[row].start);
+                let count = columns.end.saturating_sub(from) * vocab;
+                let ours = &logits[(row * columns.len() + from.min(columns.end) - columns.start) * vocab..][..count];
+                let theirs = &expected[(row * width + from) * vocab..][..count];
+                assert!(distance(ours, theirs) < slack(family), "{family} row {row} columns {columns:?}");
+            }
+        }
+    }
+}
+
+/// Values of another prompt, given as what they differ by.
+#[test]
+fn values_of_another_prompt_agree() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let model = fixture.model();
+        let (ids, other) = (fixture.ids("a"), fixture.ids("b"));
+        let (first, heads) = (ids.len() - 8, model.facts.kv_heads);
+        let of = |run: &str, count: usize| {
+            let v = fixture.expected.get(&format!("{run}.v"));
+            let layer = v.len() / model.facts.layers;
+            v[2 * layer - 8 * (layer / count)..2 * layer].to_vec() // layer 1, its last eight positions
+        };
+        let (ours, theirs) = (of("a", ids.len()), of("b", other.len()));
+        let differ: Vec<f32> = theirs.iter().zip(&ours).map(|(b, a)| b - a).collect();
+        let given =
+            Op::Add(Arc::new(move |_, _, position, width| differ[(position - first) * width..][..width].to_vec()));
+        let positions = Select::Range(first, ids.len());
+        let change = Change { site: Site::V, layers: vec![1], heads: vec![true; heads], positions, op: given };
+        let (logits, _) = run(&model, &alone(&ids), &[], vec![change]);
+        let distance = distance(&logits, fixture.expected.get("a.logits.patch_v"));
+        assert!(distance < TOLERANCE, "{family}: {distance}");
     }
 }
 

@@ -80,8 +80,10 @@ pub fn artifact(capture: &Capture, take: &Take, position: &str, prompts: &[Strin
     let axes = axes.map(|(name, length)| {
         let labels = match name.as_str() {
             "prompt" => Some(prompts.to_vec()),
-            // experts need not begin at the first layer
-            "layer" if capture.layers != Select::All || capture.site == Site::ExpertOut => Some(numbers(&take.layers)),
+            // "all" is those layers that have the site
+            "layer" if capture.layers != Select::All || !take.layers.iter().copied().eq(0..length) => {
+                Some(numbers(&take.layers))
+            }
             "head" | "expert" => take.heads.as_deref().map(numbers),
             name if name == position || name == "query" => first_chosen(&capture.positions, length),
             _ => None,

@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Site {
-    /// The token embeddings.
+    /// The token embeddings, scaled where the family scales them, before learned positions are added.
     Embed,
     /// What enters a block.
     ResidPre,
     /// What the norm before attention divides by.
     #[serde(rename = "ln1.scale")]
     Ln1Scale,
-    /// Queries, before rotary embeddings.
+    /// Queries as projected, before any norm of their own and rotary embeddings.
     Q,
-    /// Keys, before rotary embeddings; key/value heads.
+    /// Keys as projected, before any norm of their own and rotary embeddings; key/value heads.
     K,
     /// Values; key/value heads.
     V,
@@ -28,7 +28,7 @@ pub enum Site {
     Pattern,
     /// A head's output before the output projection.
     Z,
-    /// The attention module's output, after the output projection and its bias.
+    /// The attention module's output, after the output projection and its bias, before any norm behind it.
     AttnOut,
     /// The residual between attention and MLP (blocks that are not parallel).
     ResidMid,
@@ -42,7 +42,7 @@ pub enum Site {
     /// What each expert adds to the residual stream: its output times the router's weight, 0 where a token is not sent
     /// to it. The shared experts, which act as one, come last.
     ExpertOut,
-    /// The MLP's output.
+    /// The MLP's output, before any norm behind it.
     MlpOut,
     /// What leaves a block.
     ResidPost,

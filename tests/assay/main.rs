@@ -4,6 +4,7 @@ mod interruption;
 mod layering;
 mod lifecycle;
 mod mistakes;
+mod models;
 mod quickstart;
 mod readme;
 mod sandbox;

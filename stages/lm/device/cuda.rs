@@ -96,15 +96,16 @@ mod driver {
 mod compiler {
     use std::{env, path::PathBuf};
 
-    const LIBRARIES: [&str; 5] =
-        ["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11", "libnvrtc.so.1"];
+    const LIBRARIES: [&str; 5] = ["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11", "libnvrtc.so.1"];
 
     pub fn answers() -> Result<(), String> {
         super::library(&LIBRARIES).ok_or("the library that compiles kernels, NVRTC (libnvrtc.so), cannot be loaded")?;
         let folder = toolkit().ok_or("there is no CUDA toolkit, whose headers kernels need: set CUDA_PATH to one")?;
         match folder.join("include/cuda_runtime.h").is_file() {
             true => Ok(()),
-            false => Err(format!("kernels need the CUDA header include/cuda_runtime.h, which {} lacks", folder.display())),
+            false => {
+                Err(format!("kernels need the CUDA header include/cuda_runtime.h, which {} lacks", folder.display()))
+            }
         }
     }
 

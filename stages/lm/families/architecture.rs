@@ -96,7 +96,7 @@ impl Architecture {
         let experts = self.experts().is_some();
         let has = |site: &Site| match site {
             // The hidden units of experts are many sets, each of which some tokens see.
-            Site::MlpPost => !experts,
+            Site::MlpPost => self.blocks.iter().any(|block| block.mlp.experts() == 0),
             Site::ExpertOut => experts,
             Site::ResidMid => !parallel,
             Site::RotQ | Site::RotK => turning,

@@ -349,15 +349,18 @@ mod tests {
     }
 
     #[test]
-    fn layers_without_experts_are_told_apart() {
+    fn sites_are_those_of_the_layers_that_have_them() {
         let model = Fixture::of("deepseek_v2").model();
-        let mistakes = |layers| model.facts.site_mistakes("capture[0]", Site::ExpertOut, &layers, &Select::All);
-        assert!(mistakes(Select::All).is_empty());
-        assert!(mistakes(Select::Range(1, 3)).is_empty());
-        let dense = mistakes(Select::Range(0, 2));
+        let mistakes = |site, layers| model.facts.site_mistakes("capture[0]", site, &layers, &Select::All);
+        assert!(mistakes(Site::ExpertOut, Select::All).is_empty());
+        assert!(mistakes(Site::ExpertOut, Select::Range(1, 3)).is_empty());
+        let dense = mistakes(Site::ExpertOut, Select::Range(0, 2));
         assert_eq!(dense.len(), 1);
-        assert!(dense[0].message.contains("layer 0 has no experts"), "{:?}", dense[0]);
-        assert!(!model.facts.sites.contains(&Site::MlpPost));
+        assert_eq!(dense[0].message, "layer 0 has no `expert_out`: it is in the layers 1, 2");
+        assert_eq!(model.facts.layers_at(Site::ExpertOut, &Select::All), Ok(vec![1, 2]));
+        assert_eq!(model.facts.layers_at(Site::MlpPost, &Select::All), Ok(vec![0]));
+        assert_eq!(model.facts.layers_at(Site::MlpOut, &Select::All), Ok(vec![0, 1, 2]));
+        assert_eq!(mistakes(Site::MlpPost, Select::Range(2, 3)).len(), 1);
     }
 
     #[test]

@@ -12,8 +12,7 @@ use super::{
     windows::{LayerType, by_type, layer_types},
 };
 use crate::lm::layers::{
-    activation::Activation, attention::AttentionSpec, embed::EmbedSpec, heads::HeadsSpec,
-    surroundings::RotarySpec,
+    activation::Activation, attention::AttentionSpec, embed::EmbedSpec, heads::HeadsSpec, surroundings::RotarySpec,
 };
 
 /// What Gemma 3 has too.

@@ -1,11 +1,11 @@
 //! GPT-2: layer norms, learned positions, a plain MLP, one after the other; weights stored `[in, out]`.
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{
     architecture::{Architecture, BlockSpec, Residual},
-    parsed, share,
+    filled, parsed, share,
 };
 use crate::lm::layers::{
     activation::Activation,
@@ -23,40 +23,30 @@ use crate::lm::layers::{
 #[derive(Deserialize)]
 struct Config {
     vocab_size: usize,
-    #[serde(alias = "max_position_embeddings")]
     n_positions: usize,
-    #[serde(alias = "hidden_size")]
     n_embd: usize,
-    #[serde(alias = "num_hidden_layers")]
     n_layer: usize,
-    #[serde(alias = "num_attention_heads")]
     n_head: usize,
     n_inner: Option<usize>,
-    #[serde(default = "gelu_new")]
     activation_function: Activation,
     layer_norm_epsilon: f64,
-    #[serde(default = "default_initializer_range")]
     initializer_range: f64,
-    #[serde(default = "yes")]
     scale_attn_weights: bool,
-    #[serde(default)]
     scale_attn_by_inverse_layer_idx: bool,
-    #[serde(default)]
     add_cross_attention: bool,
-    #[serde(default = "yes")]
     tie_word_embeddings: bool,
 }
 
-fn yes() -> bool {
-    true
-}
-
-fn gelu_new() -> Activation {
-    Activation::GeluTanh
-}
-
-fn default_initializer_range() -> f64 {
-    0.02
+/// Fields by their newer names, and what a config that leaves the others out means.
+fn completed(config: &Value) -> Value {
+    let defaults = json!({
+        "n_embd": config["hidden_size"], "n_layer": config["num_hidden_layers"],
+        "n_head": config["num_attention_heads"], "n_positions": config["max_position_embeddings"],
+        "activation_function": "gelu_new", "layer_norm_epsilon": 1e-5, "initializer_range": 0.02,
+        "scale_attn_weights": true, "scale_attn_by_inverse_layer_idx": false, "add_cross_attention": false,
+        "tie_word_embeddings": true,
+    });
+    filled(config, defaults)
 }
 
 impl Config {
@@ -65,7 +55,7 @@ impl Config {
     }
 
     /// A map into the residual stream, drawn narrower: there are two of them a layer, and their sum should not grow.
-    fn into_stream(&self, path: String, dims: [usize; 2]) -> LinearSpec {
+    fn residual(&self, path: String, dims: [usize; 2]) -> LinearSpec {
         LinearSpec::conv1d(&path, dims, self.initializer_range / (2.0 * self.n_layer as f64).sqrt())
     }
 
@@ -95,7 +85,7 @@ impl Config {
             norms: None,
             rope: None,
             scoring: self.scoring(layer)?,
-            out: self.into_stream(format!("{path}.c_proj"), [self.n_embd, self.n_embd]),
+            out: self.residual(format!("{path}.c_proj"), [self.n_embd, self.n_embd]),
         })
     }
 
@@ -105,7 +95,7 @@ impl Config {
             activation: self.activation_function,
             gate: None,
             up: self.linear(format!("{path}.c_fc"), [self.n_embd, inner]),
-            down: self.into_stream(format!("{path}.c_proj"), [inner, self.n_embd]),
+            down: self.residual(format!("{path}.c_proj"), [inner, self.n_embd]),
         }
     }
 
@@ -135,7 +125,7 @@ impl Config {
 
 /// The architecture of a GPT-2.
 pub fn architecture(config: &Value) -> Result<Architecture, String> {
-    let c: Config = parsed(config)?;
+    let c: Config = parsed(&completed(config))?;
     if c.add_cross_attention {
         return Err("attention to an encoder (`add_cross_attention`) is not built".to_owned());
     }

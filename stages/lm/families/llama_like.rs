@@ -37,6 +37,7 @@ pub struct LlamaLike {
     head_dim: Option<usize>,
     rms_norm_eps: f64,
     max_position_embeddings: Option<usize>,
+    pad_token_id: Option<i64>,
     #[serde(default)]
     tie_word_embeddings: bool,
     #[serde(default = "default_initializer_range")]
@@ -137,6 +138,16 @@ impl LlamaLike {
         Ok(RotarySpec { rope: RopeSpec::of(config, d_head, 1.0)?, query_heads, key_heads, d_head })
     }
 
+    fn embedding(&self) -> Param {
+        let (path, shape) = ("model.embed_tokens.weight".to_owned(), [self.vocab_size, self.hidden_size]);
+        // Counted from the end where it is negative, as PyTorch does; one beyond the table has no row.
+        let row = |pad: i64| {
+            if pad < 0 { self.vocab_size.checked_sub(pad.unsigned_abs() as usize) } else { Some(pad as usize) }
+        };
+        let zero_row = self.pad_token_id.and_then(row).filter(|row| *row < self.vocab_size);
+        Param { zero_row, ..Param::normal(path, &shape, self.initializer_range) }
+    }
+
     /// The whole, with a layer for each number, in order.
     pub fn architecture(
         &self,
@@ -148,7 +159,6 @@ impl LlamaLike {
             true => UnembedSpec::Tied,
             false => UnembedSpec::Own(self.linear("lm_head".to_owned(), [self.hidden_size, self.vocab_size], false)),
         };
-        let (embed, table) = ("model.embed_tokens.weight".to_owned(), [self.vocab_size, self.hidden_size]);
         Ok(Architecture {
             family,
             prefix: "model.",
@@ -159,7 +169,7 @@ impl LlamaLike {
             d_head: self.d_head()?,
             vocab: self.vocab_size,
             context: self.max_position_embeddings,
-            embed: EmbedSpec::tokens(Param::normal(embed, &table, self.initializer_range)),
+            embed: EmbedSpec::tokens(self.embedding()),
             rotary,
             blocks: (0..self.num_hidden_layers).map(layer).collect::<Result<_, _>>()?,
             norm: self.norm("model.norm"),

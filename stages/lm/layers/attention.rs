@@ -14,6 +14,7 @@ use crate::lm::{
 };
 
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a layer, and none moves once it is made")]
 pub enum AttentionSpec {
     /// Each head projects the stream to queries, keys and values of its own, or of its group.
     Heads(HeadsSpec),
@@ -22,6 +23,7 @@ pub enum AttentionSpec {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a layer, and none moves once it is made")]
 pub enum Attention {
     Heads(Heads),
     Latent(Latent),

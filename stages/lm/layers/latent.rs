@@ -52,6 +52,7 @@ pub struct LatentSpec {
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a layer, and none moves once it is made")]
 enum Queries {
     Direct(Linear),
     Squeezed(Squeeze),

@@ -15,11 +15,10 @@ pub enum Mask {
 }
 
 impl Mask {
-    /// Causal, and blind to padding and to what lies `window` keys back or more. (A padding query sees itself, lest
+    /// Causal, and blind to padding and to what lies `window` keys back or more, where there is a window (narrower than the keys). (A padding query sees itself, lest
     /// its row be empty.)
     pub fn new(batch: &Batch, window: Option<usize>, heads: usize, device: &Device) -> Self {
         let (width, keys) = (batch.width(), batch.columns.end);
-        let window = window.filter(|window| *window < keys); // a wider one hides nothing
         let rows = |starts: &[usize]| -> Vec<f32> {
             let mut values = Vec::with_capacity(starts.len() * width * keys);
             for &start in starts {

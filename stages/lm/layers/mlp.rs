@@ -12,12 +12,14 @@ use crate::lm::{
 };
 
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a layer, and none moves once it is made")]
 pub enum MlpSpec {
     Dense(DenseSpec),
     Experts(ExpertsSpec),
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a layer, and none moves once it is made")]
 pub enum Mlp {
     Dense(Dense),
     Experts(Experts),

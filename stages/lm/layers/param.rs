@@ -20,18 +20,24 @@ pub struct Param {
     pub path: String,
     pub shape: Vec<usize>,
     pub initial: Initial,
+    /// A row that begins as zeros whatever the others hold: the padding token's, among embeddings.
+    pub zero_row: Option<usize>,
 }
 
 impl Param {
     pub fn normal(path: String, shape: &[usize], std: f64) -> Self {
-        Self { path, shape: shape.to_vec(), initial: Initial::Normal(std) }
+        Self::of(path, shape, Initial::Normal(std))
     }
 
     pub fn zeros(path: String, shape: &[usize]) -> Self {
-        Self { path, shape: shape.to_vec(), initial: Initial::Zeros }
+        Self::of(path, shape, Initial::Zeros)
     }
 
     pub fn ones(path: String, shape: &[usize]) -> Self {
-        Self { path, shape: shape.to_vec(), initial: Initial::Ones }
+        Self::of(path, shape, Initial::Ones)
+    }
+
+    fn of(path: String, shape: &[usize], initial: Initial) -> Self {
+        Self { path, shape: shape.to_vec(), initial, zero_row: None }
     }
 }

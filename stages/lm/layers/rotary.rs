@@ -197,7 +197,7 @@ mod tests {
     /// (x cos 3 − y sin 3, y cos 3 + x sin 3).
     #[test]
     fn halves_and_neighbours_turn_by_hand() {
-        let batch = Batch { prompts: vec![0], ids: vec![0], real: vec![0..4], columns: 3..4 };
+        let batch = Batch { prompts: vec![0], ids: vec![0], real: std::iter::once(0..4).collect(), columns: 3..4 };
         let turned = |pairs| {
             let frequencies = Frequencies { inverse: vec![1.0, 0.0], magnitude: 2.0, growth: None };
             let spec = RopeSpec { frequencies, pairs, skipped: 1 };

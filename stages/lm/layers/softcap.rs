@@ -18,7 +18,7 @@ pub fn soft_cap<const D: usize>(x: Tensor<D>, cap: f64, dtype: Dtype) -> Tensor<
 fn tanh(x: f32) -> f32 {
     const ODD: [f32; 7] =
         [4.893_524_6e-3, 6.372_619_3e-4, 1.485_722_4e-5, 5.122_297e-8, -8.604_672e-11, 2.000_188e-13, -2.760_768_5e-16];
-    const EVEN: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_06e-4, 1.198_258_4e-6];
+    const EVEN: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
     let x = x.clamp(-7.905_311, 7.905_311); // beyond, the tangent is ±1
     let square = x * x;
     let odd = ODD.iter().rev().fold(0.0, |sum, c| sum * square + c);

@@ -1,5 +1,7 @@
 //! What the attention of all layers of one pass shares: masks and rotations, made once for each that is different.
 
+use std::collections::BTreeSet;
+
 use super::{
     mask::Mask,
     rotary::{RopeSpec, Rotation},
@@ -19,8 +21,15 @@ pub struct RotarySpec {
 pub struct Surroundings {
     /// The number type that the model computes in.
     pub dtype: Dtype,
+    keys: usize,
+    /// By how far back queries see.
     masks: Vec<(Option<usize>, Mask)>,
     turns: Vec<Turn>,
+}
+
+/// A window, where there are keys beyond it: a wider one hides nothing.
+fn reach(window: Option<usize>, keys: usize) -> Option<usize> {
+    window.filter(|window| *window < keys)
 }
 
 /// One rotary embedding at the positions of this pass.
@@ -43,16 +52,20 @@ impl Surroundings {
             let of = |heads| Rotation::new(&spec.rope, batch, [heads, spec.d_head], dtype, device);
             Turn { queries: of(spec.query_heads), keys: of(spec.key_heads) }
         };
+        let keys = batch.columns.end;
+        let reaches: BTreeSet<_> = windows.iter().map(|window| reach(*window, keys)).collect();
         Self {
             dtype,
-            masks: windows.iter().map(|window| (*window, Mask::new(batch, *window, heads, device))).collect(),
+            keys,
+            masks: reaches.into_iter().map(|reach| (reach, Mask::new(batch, reach, heads, device))).collect(),
             turns: rotary.iter().map(turn).collect(),
         }
     }
 
     /// The mask of a layer whose queries see this far.
     pub fn mask(&self, window: Option<usize>) -> &Mask {
-        let found = self.masks.iter().find(|(of, _)| *of == window);
+        let reach = reach(window, self.keys);
+        let found = self.masks.iter().find(|(of, _)| *of == reach);
         &found.expect("a model makes a mask for each window of its blocks").1
     }
 

@@ -33,10 +33,23 @@ pub fn readable(id: &str, ids: &[u32], facts: &ModelFacts) -> Result<(), Failure
     if ids.is_empty() {
         return Err(Failure::fatal(format!("the prompt `{id}` has no tokens")));
     }
+    room_for(id, ids.len(), facts)?;
     match ids.iter().find(|token| **token as usize >= facts.vocab) {
         Some(token) => Err(Failure::fatal(format!(
             "the prompt `{id}` has the token {token}, but the model's vocabulary has {}: was it made for this model?",
             facts.vocab
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Refuses texts that grow beyond the positions that a model has embeddings for.
+pub fn room_for(id: &str, tokens: usize, facts: &ModelFacts) -> Result<(), Failure> {
+    match facts.positions.filter(|positions| tokens > *positions) {
+        Some(positions) => Err(Failure::fatal(format!(
+            "the prompt `{id}` comes to {tokens} tokens, but a {} of this config reads {positions} at most: use shorter \
+             texts, or fewer new tokens",
+            facts.family
         ))),
         None => Ok(()),
     }

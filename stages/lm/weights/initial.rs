@@ -41,11 +41,16 @@ impl Checkpoint for InitialWeights {
     fn read(&self, name: &str) -> Result<Vec<f32>, WeightsError> {
         let param = self.params.get(name).ok_or_else(|| WeightsError(format!("the model has no tensor `{name}`")))?;
         let count = param.shape.iter().product();
-        Ok(match param.initial {
+        let mut values = match param.initial {
             Initial::Zeros => vec![0.0; count],
             Initial::Ones => vec![1.0; count],
             Initial::Normal(std) => normal(count, std, self.seed, name),
-        })
+        };
+        if let Some(row) = param.zero_row {
+            let width = count / param.shape[0];
+            values[row * width..][..width].fill(0.0);
+        }
+        Ok(values)
     }
 }
 
@@ -97,7 +102,8 @@ mod tests {
 
     #[test]
     fn a_llama_before_training() {
-        let config = Fixture::of("llama").config;
+        let mut config = Fixture::of("llama").config;
+        config["pad_token_id"] = serde_json::Value::Null;
         let weights = InitialWeights::new(&config, 7).unwrap();
         assert_eq!(weights.shape("model.norm.weight"), Some(vec![config["hidden_size"].as_u64().unwrap() as usize]));
         assert!(weights.read("model.norm.weight").unwrap().iter().all(|v| *v == 1.0));
@@ -107,5 +113,11 @@ mod tests {
         let expected = config["initializer_range"].as_f64().unwrap_or(0.02);
         assert!((std / expected - 1.0).abs() < 5.0 / (2.0 * count).sqrt(), "{std}");
         assert!(weights.read("nothing").is_err());
+
+        // A padding token's row is zero, and the others are as they were.
+        config["pad_token_id"] = 3.into();
+        let padded = InitialWeights::new(&config, 7).unwrap().read("model.embed_tokens.weight").unwrap();
+        let rows = padded.chunks(64).zip(embedding.chunks(64)).enumerate();
+        rows.for_each(|(row, (ours, plain))| assert_eq!(ours, if row == 3 { &[0.0; 64] } else { plain }));
     }
 }

@@ -118,8 +118,8 @@ fn in_a_layer(name: &str, architecture: &Architecture) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::lm::{
-        Model,
-        fixture::{Arrays, Fixture, device},
+        Model, families,
+        fixture::{Arrays, FAMILIES, Fixture, device},
     };
 
     /// What becomes of loading the family's fixture after a change to its tensors.
@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn names_may_lack_the_prefix_of_the_base_model() {
-        for (family, prefix) in [("llama", "model."), ("gpt_neox", "gpt_neox.")] {
+        for family in FAMILIES {
+            let prefix = families::architecture(&Fixture::of(family).config).unwrap().prefix;
             let bare = |arrays: &mut Arrays| {
                 let named = std::mem::take(&mut arrays.0).into_iter();
                 arrays.0 = named.map(|(name, array)| (name.trim_start_matches(prefix).to_owned(), array)).collect();
@@ -142,17 +143,22 @@ mod tests {
 
     #[test]
     fn old_buffers_are_ignored_and_foreign_weights_are_not() {
-        let add = |name: &'static str| {
-            loaded("gpt_neox", move |arrays| {
-                arrays.0.insert(name.to_owned(), (vec![1], vec![0.0]));
-            })
+        let add = |family: &str, name: &str| {
+            loaded(family, |arrays| drop(arrays.0.insert(name.to_owned(), (vec![1], vec![0.0]))))
         };
-        for buffer in ["attention.bias", "attention.masked_bias", "attention.rotary_emb.inv_freq"] {
-            let name: &'static str = String::leak(format!("gpt_neox.layers.0.{buffer}"));
-            assert!(add(name).is_ok(), "{name}");
+        for (family, buffer) in [
+            ("gpt_neox", "gpt_neox.layers.0.attention.bias"),
+            ("gpt_neox", "gpt_neox.layers.0.attention.masked_bias"),
+            ("gpt_neox", "gpt_neox.layers.0.attention.rotary_emb.inv_freq"),
+            ("gpt2", "transformer.h.0.attn.bias"),
+            ("gpt2", "h.0.attn.masked_bias"),
+            ("llama", "model.layers.0.self_attn.rotary_emb.inv_freq"),
+        ] {
+            assert!(add(family, buffer).is_ok(), "{buffer}");
         }
-        assert!(add("score.weight").is_ok(), "another head's weights are no part of the model");
-        let refused = add("gpt_neox.layers.1.attention.q_norm.weight").unwrap_err();
+        assert!(add("gpt_neox", "score.weight").is_ok(), "another head's weights are no part of the model");
+        assert!(add("gpt2", "transformer.h.0.attn.c_bias.weight").is_err());
+        let refused = add("gpt_neox", "gpt_neox.layers.1.attention.q_norm.weight").unwrap_err();
         assert!(refused.contains("`gpt_neox.layers.1.attention.q_norm.weight`"), "{refused}");
     }
 
