@@ -33,6 +33,11 @@ pub fn open_session(wanted: &str) -> Box<dyn Session> {
     Box::new(lm::Session::on(wanted))
 }
 
+/// Every device that a run can compute on here.
+pub fn devices() -> Devices {
+    lm::device::all()
+}
+
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),

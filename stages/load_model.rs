@@ -15,7 +15,7 @@ use crate::{
     Ctx, Failure, Fetch, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Resolved, Source, SourceError,
     Stage,
     lm::{
-        ModelFacts, ModelRecord,
+        Dtype, ModelFacts, ModelRecord,
         source::{Origin, Wanted, role},
         weights::{checkpoint::WeightsError, files::ModelFiles},
     },
@@ -53,19 +53,10 @@ pub struct LoadModel {
     /// seed without changing its model.)
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
-    /// The number type that the model computes in.
+    /// The number type that the model computes in: `f32`, `bf16` or `f16`. What rounds where is as in Hugging Face's eager
+    /// implementation; sums, norms and softmax are in f32 in each.
     #[serde(default)]
     pub dtype: Dtype,
-}
-
-/// A number type.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Dtype {
-    #[default]
-    F32,
-    Bf16,
-    F16,
 }
 
 impl Stage for LoadModel {
@@ -112,7 +103,7 @@ impl Stage for LoadModel {
             files.check().map_err(fatal)?;
         }
         let config = files.config().map_err(fatal)?;
-        let record = ModelRecord { config, dtype: "f32".to_owned(), files: digests.clone(), init: self.seed };
+        let record = ModelRecord { config, dtype: self.dtype, files: digests.clone(), init: self.seed };
         Ok(Outputs::default().with("model", Artifact::Record(record.to_value())))
     }
 }
@@ -121,9 +112,6 @@ impl LoadModel {
     /// What is wrong with the parameters alone.
     fn mistakes(&self) -> Vec<Mistake> {
         let mut found = vec![];
-        if self.dtype != Dtype::F32 {
-            found.push(Mistake::new("dtype", "this version computes in f32 only").help("dtype = \"f32\""));
-        }
         let init = self.source.0 == "init";
         for (name, given) in [("config", self.config.is_some()), ("seed", self.seed.is_some())] {
             if init && !given {

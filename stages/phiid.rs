@@ -90,7 +90,8 @@ impl Stage for Phiid {
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let activations = InputPort::one("activations", PortType::tensor(&["prompt", "node", "step"]))
-            .or(PortType::tensor(&["prompt", "layer", "step", "head"]));
+            .or(PortType::tensor(&["prompt", "layer", "step", "head"]))
+            .or(PortType::tensor(&["prompt", "layer", "step", "expert"]));
         let facts = given.one("activations").map_or(Value::Null, |arrived| arrived.facts.clone());
         let matrix = |name: &str| OutputPort::new(name, PortType::tensor(&["node", "node"])).with_facts(facts.clone());
         Ok(Ports {

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::{
     Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Seed, Stage,
     lm::{
-        self, ModelFacts, ModelRecord, Session,
+        self, Dtype, ModelFacts, ModelRecord, Session,
         edit::Edit,
         families::Transformer,
         probe::{self, Material, Probe},
@@ -198,7 +198,7 @@ fn texts(port: &str, tokens: &Tokens) -> Result<Texts, Failure> {
 fn outputs(config: Value, weights: Artifact) -> Outputs {
     let digest = Digest::of(&weights.encode().1);
     let files = BTreeMap::from([(format!("{}00000", role::WEIGHTS), digest)]);
-    let record = ModelRecord { config, dtype: "f32".to_owned(), files, init: None };
+    let record = ModelRecord { config, dtype: Dtype::F32, files, init: None };
     Outputs::default().with("model", Artifact::Record(record.to_value())).with("weights", weights)
 }
 

@@ -3,6 +3,7 @@
 mod cells;
 mod completions;
 mod conclusion;
+mod devices;
 mod diff;
 mod exit;
 mod export;
@@ -64,6 +65,7 @@ enum Command {
     Fetch(fetch::Arguments),
     Graph(graph::Arguments),
     Stages(kinds::Arguments),
+    Devices(devices::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -88,6 +90,7 @@ pub fn main(catalogue: &'static [Kind]) -> ExitCode {
         Command::Fetch(arguments) => fetch::fetch(&arguments, catalogue),
         Command::Graph(arguments) => graph::graph(&arguments, catalogue),
         Command::Stages(arguments) => kinds::stages(&arguments, catalogue),
+        Command::Devices(arguments) => Ok(devices::devices(&arguments)),
         Command::Completions(arguments) => Ok(completions::completions(&arguments)),
     };
     done.unwrap_or_else(|exit| exit).report()

@@ -4,6 +4,7 @@
 //! Everything else (defaults, keys, schema, help) follows from it.
 
 mod context;
+mod devices;
 mod failure;
 mod kind;
 mod params;
@@ -16,6 +17,7 @@ mod source;
 pub mod testing;
 
 pub use context::{Ctx, Inputs, Loaded, Outputs};
+pub use devices::{DeviceFacts, Devices};
 pub use failure::Failure;
 pub use kind::{DynStage, Kind, Lane, Stage};
 pub use params::{File, Seed, Source};

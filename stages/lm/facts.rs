@@ -21,6 +21,9 @@ pub struct ModelFacts {
     pub d_model: usize,
     pub d_head: usize,
     pub vocab: usize,
+    /// Where some layers are mixtures of experts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub experts: Option<ExpertFacts>,
     /// The longest text that the model was made for, where the config says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<usize>,
@@ -31,17 +34,27 @@ pub struct ModelFacts {
     pub sites: Vec<Site>,
 }
 
+/// The experts of a model.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ExpertFacts {
+    /// How many a layer has, the shared ones counted as one.
+    pub count: usize,
+    /// The layers that have them.
+    pub layers: Vec<usize>,
+}
+
 impl ModelFacts {
     /// From a `config.json` of Hugging Face.
     pub fn of(config: &Value) -> Result<Self, String> {
         Ok(Self::from(&families::architecture(config)?))
     }
 
-    /// How many heads a site has; 0 where it has none.
+    /// How many heads (or experts) a site has; 0 where it has none.
     pub fn heads_at(&self, site: Site) -> usize {
         match site.extent() {
             Extent::KvHeads => self.kv_heads,
             Extent::Heads | Extent::Pattern => self.heads,
+            Extent::Experts => self.experts.as_ref().map_or(0, |experts| experts.count),
             Extent::Residual | Extent::Scale | Extent::Logits => 0,
         }
     }
@@ -50,7 +63,7 @@ impl ModelFacts {
     pub fn width_at(&self, site: Site) -> Option<usize> {
         match site.extent() {
             _ if site == Site::MlpPost => None,
-            Extent::Residual => Some(self.d_model),
+            Extent::Residual | Extent::Experts => Some(self.d_model),
             Extent::Heads | Extent::KvHeads => (site == Site::Z || site == Site::V).then_some(self.d_head),
             Extent::Scale => Some(1),
             Extent::Pattern => None,
@@ -58,9 +71,26 @@ impl ModelFacts {
         }
     }
 
-    /// The selected layers of a site; one where it stands outside of them.
-    pub fn layers_at(&self, site: Site, layers: &Select) -> Result<Vec<usize>, String> {
-        if site.per_layer() { layers.indices(self.layers, "layer") } else { Ok(vec![0]) }
+    /// The selected layers of those that have a site; 0 stands for the one place of a site that is in no layer.
+    pub fn layers_at(&self, site: Site, select: &Select) -> Result<Vec<usize>, String> {
+        if !site.per_layer() {
+            return Ok(vec![0]);
+        }
+        let mixture = |layer: &usize| self.experts.as_ref().is_some_and(|experts| experts.layers.contains(layer));
+        let has = |layer: &usize| match site {
+            Site::ExpertOut => mixture(layer),
+            Site::MlpPost => !mixture(layer),
+            _ => true,
+        };
+        let picked = select.indices(self.layers, "layer")?;
+        match picked.iter().find(|layer| !has(layer)) {
+            Some(_) if *select == Select::All => Ok(picked.into_iter().filter(has).collect()),
+            Some(layer) => {
+                let others: Vec<_> = (0..self.layers).filter(has).map(|layer| layer.to_string()).collect();
+                Err(format!("layer {layer} has no `{}`: it is in the layers {}", site.name(), others.join(", ")))
+            }
+            None => Ok(picked),
+        }
     }
 
     /// What is wrong with a site, and with the layers and heads asked of it. `heads` is what was asked, if anything.
@@ -74,7 +104,8 @@ impl ModelFacts {
             );
         }
         let layered = if site.per_layer() { self.layers } else { 0 };
-        found.extend(misfit(at, "layer", site, layers, layered));
+        let lacking = || Some(Mistake::new(format!("{at}.layers"), self.layers_at(site, layers).err()?));
+        found.extend(misfit(at, "layer", site, layers, layered).or_else(lacking));
         found.extend(misfit(at, "head", site, heads, self.heads_at(site)).map(|mistake| match site {
             Site::AttnOut => mistake.help("one head's output before the output projection is the site `z`"),
             _ if site.extent() == Extent::KvHeads => mistake.help("the heads of this site are key/value heads"),
@@ -104,6 +135,7 @@ impl From<&Architecture> for ModelFacts {
             d_model: architecture.d_model,
             d_head: architecture.d_head,
             vocab: architecture.vocab,
+            experts: architecture.experts(),
             context: architecture.context,
             positions: architecture.embed.positions.as_ref().map(|table| table.shape[0]),
             sites: architecture.sites(),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use assay_cache::{Artifact, Digest};
+use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::{Value, json};
 
@@ -14,7 +15,8 @@ use super::{
 use crate::{Arrived, Given, Inputs, Loaded, PortType, Stage, contract::testing::TestCtx};
 
 /// The families that have a fixture: all of them.
-pub const FAMILIES: [&str; 8] = ["gemma2", "gemma3", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3"];
+pub const FAMILIES: [&str; 9] =
+    ["deepseek_v2", "gemma2", "gemma3", "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3"];
 
 /// Named arrays of a safetensors file, as f32.
 pub struct Arrays(pub BTreeMap<String, (Vec<usize>, Vec<f32>)>);
@@ -48,6 +50,8 @@ impl Arrays {
 fn floats(dtype: Dtype, bytes: &[u8]) -> Vec<f32> {
     match dtype {
         Dtype::F32 => bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect(),
+        Dtype::BF16 => bytes.chunks_exact(2).map(|b| bf16::from_le_bytes(b.try_into().unwrap()).to_f32()).collect(),
+        Dtype::F16 => bytes.chunks_exact(2).map(|b| f16::from_le_bytes(b.try_into().unwrap()).to_f32()).collect(),
         Dtype::I64 => bytes.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().unwrap()) as f32).collect(),
         other => panic!("a fixture of {other:?}"),
     }
@@ -125,7 +129,7 @@ pub fn engine(family: &str) -> (TestCtx, Artifact) {
     let (role, digest) = (format!("{}00000", role::WEIGHTS), Digest::of_file(&weights).unwrap());
     let record = ModelRecord {
         config: Fixture::of(family).config,
-        dtype: "f32".to_owned(),
+        dtype: Default::default(),
         files: BTreeMap::from([(role.clone(), digest)]),
         init: None,
     };

@@ -12,6 +12,7 @@
 //! | values that edits and captures take from other stages | `donor/` |
 //! | generating, reading, forcing texts | `generate.rs`, `read.rs`, `teacher.rs` |
 //! | training | `train/` |
+//! | number types, and what they round | `dtype.rs` |
 //! | devices, and what is loaded on them | `device.rs`, `session.rs`, `pool.rs` |
 
 pub mod batch;
@@ -19,12 +20,15 @@ pub mod batching;
 pub mod capture;
 pub mod device;
 pub mod donor;
+pub mod dtype;
 pub mod edit;
 pub mod facts;
 pub mod families;
 #[cfg(test)]
 pub mod fixture;
 pub mod generate;
+#[cfg(test)]
+mod halves;
 pub mod layers;
 pub mod model;
 #[cfg(test)]
@@ -45,6 +49,7 @@ pub mod text;
 pub mod train;
 pub mod weights;
 
+pub use dtype::Dtype;
 pub use facts::ModelFacts;
 pub use layers::param::Initial;
 pub use model::Model;

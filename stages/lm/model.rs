@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Device, Tensor,
+    Device, Dtype, Tensor,
     batch::Batch,
     facts::ModelFacts,
     families::{self, architecture::Architecture},
@@ -29,6 +29,7 @@ use super::{
 #[derive(Debug)]
 pub struct Model {
     pub facts: ModelFacts,
+    dtype: Dtype,
     device: Device,
     rotary: Vec<RotarySpec>,
     windows: Vec<Option<usize>>,
@@ -42,8 +43,18 @@ pub struct Model {
 impl Model {
     /// Builds the model that a Hugging Face `config.json` describes, from a checkpoint, one tensor at a time.
     pub fn load(config: &Value, checkpoint: &dyn Checkpoint, device: &Device) -> Result<Self, WeightsError> {
+        Self::load_as(Dtype::F32, config, checkpoint, device)
+    }
+
+    /// The same, in a number type.
+    pub fn load_as(
+        dtype: Dtype,
+        config: &Value,
+        checkpoint: &dyn Checkpoint,
+        device: &Device,
+    ) -> Result<Self, WeightsError> {
         let architecture = families::architecture(config).map_err(WeightsError)?;
-        let weights = Weights::new(checkpoint, &architecture, device)?;
+        let weights = Weights::new(checkpoint, &architecture, dtype, device)?;
         Self::of(&architecture, &weights)
     }
 
@@ -55,6 +66,7 @@ impl Model {
         };
         Ok(Self {
             facts: ModelFacts::from(architecture),
+            dtype: weights.dtype(),
             device: weights.device().clone(),
             embed: architecture.embed.load(weights)?,
             blocks: architecture.blocks.iter().map(|block| block.load(weights)).collect::<Result<_, _>>()?,
@@ -89,7 +101,8 @@ impl Model {
     /// The same, as far as what the unembedding reads: `[token, d_model]`.
     pub fn hidden(&self, pass: &mut Pass, mut cache: Option<&mut KvCache>) -> Tensor<2> {
         let heads = self.facts.heads;
-        let around = Surroundings::new(pass.batch, heads, &self.windows, &self.rotary, &self.device);
+        let around = Surroundings::new(pass.batch, heads, &self.windows, &self.rotary, self.dtype, &self.device);
+        pass.dtype = self.dtype;
         let mut x = self.embed.forward(pass); // [token, d_model]
         for (layer, block) in self.blocks.iter().enumerate() {
             let cache = cache.as_deref_mut().map(|cache| &mut cache.layers[layer]);
@@ -116,9 +129,9 @@ impl Model {
     }
 
     fn unembedded(&self, x: Tensor<2>) -> Tensor<2> {
-        let logits = self.unembed.forward(x, &self.embed.tokens);
+        let logits = self.unembed.forward(x, &self.embed.tokens, self.dtype);
         match self.logit_cap {
-            Some(cap) => soft_cap(logits, cap),
+            Some(cap) => soft_cap(logits, cap, self.dtype),
             None => logits,
         }
     }

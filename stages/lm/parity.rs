@@ -19,9 +19,16 @@ use crate::Select;
 
 const TOLERANCE: f32 = 1e-4;
 
+/// How far a row of a batch, or a text read in parts, may be from the text alone. Products of matrices of other shapes
+/// are summed in another order; DeepSeek-V2's fixture makes twice as much of that as the others (between f32 and f64,
+/// Hugging Face's logits differ by 1.9e-5 there).
+fn slack(family: &str) -> f32 {
+    if family == "deepseek_v2" { 2e-5 } else { 1e-5 }
+}
+
 /// Every layer of a site, at every position.
 fn whole(site: Site, model: &Model) -> Take {
-    let layers = if site.per_layer() { (0..model.facts.layers).collect() } else { vec![0] };
+    let layers = model.facts.layers_at(site, &Select::All).unwrap();
     Take::raw(site, layers)
 }
 
@@ -89,7 +96,7 @@ fn padding_changes_nothing() {
         let (logits, taken) = run(&model, &right, &sites, vec![]);
         let vocab = model.facts.vocab;
         let row = &logits[a.len() * vocab..][..b.len() * vocab];
-        assert!(distance(row, &alone_logits) < 1e-5, "{family} right");
+        assert!(distance(row, &alone_logits) < slack(family), "{family} right");
         for (taken, alone) in taken.iter().zip(&alone_sites) {
             assert!(
                 distance(taken[1].as_slice().unwrap(), alone[0].as_slice().unwrap()) < 1e-5,
@@ -100,7 +107,7 @@ fn padding_changes_nothing() {
         let left = Batch::left_padded(&prompts);
         let (logits, _) = run(&model, &left, &[], vec![]);
         let row = &logits[(2 * a.len() - b.len()) * vocab..];
-        assert!(distance(row, &alone_logits) < 1e-5, "{family} left");
+        assert!(distance(row, &alone_logits) < slack(family), "{family} left");
         let theirs = fixture.expected.get("batch.logits");
         assert!(distance(row, &theirs[(2 * a.len() - b.len()) * vocab..]) < TOLERANCE, "{family} left, expected");
         assert!(distance(&logits[..a.len() * vocab], &theirs[..a.len() * vocab]) < TOLERANCE, "{family} first row");
@@ -147,12 +154,19 @@ fn every_site_of_a_family_is_met_and_no_other() {
         let (plain, taken) = run(&model, &batch, &model.facts.sites, vec![]);
         for (site, taken) in model.facts.sites.iter().zip(&taken) {
             if site.per_layer() {
-                assert_eq!(taken[0].shape()[0], model.facts.layers, "{family} {}", site.name());
+                let layers = model.facts.layers_at(*site, &Select::All).unwrap();
+                assert_eq!(taken[0].shape()[0], layers.len(), "{family} {}", site.name());
             }
             assert!(taken[0].iter().all(|x| x.is_finite()), "{family} {}", site.name());
             let heads = vec![true; model.facts.heads_at(*site)];
-            let zero =
-                Change { site: *site, layers: vec![0], heads, positions: Select::Range(0, Some(3)), op: Op::Zero };
+            let layers = model.facts.layers_at(*site, &Select::All).unwrap();
+            let zero = Change {
+                site: *site,
+                layers: layers[..1].to_vec(),
+                heads,
+                positions: Select::Range(0, Some(3)),
+                op: Op::Zero,
+            };
             assert_ne!(run(&model, &batch, &[], vec![zero]).0, plain, "{family}: zeroes at {} matter", site.name());
         }
         for absent in Site::ALL.into_iter().filter(|site| !model.facts.sites.contains(site)) {
@@ -257,7 +271,7 @@ fn chunked_equals_whole() {
                 let count = columns.end.saturating_sub(from) * vocab;
                 let ours = &logits[(row * columns.len() + from.min(columns.end) - columns.start) * vocab..][..count];
                 let theirs = &expected[(row * width + from) * vocab..][..count];
-                assert!(distance(ours, theirs) < 1e-5, "{family} row {row} columns {columns:?}");
+                assert!(distance(ours, theirs) < slack(family), "{family} row {row} columns {columns:?}");
             }
         }
     }

@@ -4,7 +4,7 @@
 //! call: nothing is ever attached to a model.
 
 use super::{
-    Tensor,
+    Dtype, Tensor,
     batch::Batch,
     probe::Probe,
     site::{Extent, Site},
@@ -32,6 +32,8 @@ pub enum Wanted {
 pub struct Pass<'a> {
     pub batch: &'a Batch,
     pub wanted: Wanted,
+    /// What an edit leaves is rounded to the model's number type.
+    pub dtype: Dtype,
     probe: &'a Probe,
     /// For each capture, a tensor a layer, in the order of the layers.
     taken: Vec<Vec<Tensor<4>>>,
@@ -47,7 +49,8 @@ impl Place {
 
 impl<'a> Pass<'a> {
     pub fn new(batch: &'a Batch, probe: &'a Probe, wanted: Wanted) -> Self {
-        Self { batch, wanted, probe, taken: vec![vec![]; probe.takes.len()], problem: None }
+        let taken = vec![vec![]; probe.takes.len()];
+        Self { batch, wanted, dtype: Dtype::F32, probe, taken, problem: None }
     }
 
     /// What the layers go on with at a place: the value, edited; and recorded as it then is.
@@ -60,7 +63,7 @@ impl<'a> Pass<'a> {
         let probe = self.probe;
         for change in probe.changes.iter().filter(|change| change.acts_at(place)) {
             match change.apply(place, x.clone(), self.batch) {
-                Ok(edited) => x = edited,
+                Ok(edited) => x = self.dtype.round(edited),
                 Err(problem) => self.fail(problem),
             }
         }
@@ -99,7 +102,8 @@ impl<'a> Pass<'a> {
         self.taken
     }
 
-    fn touches(&self, place: Place) -> bool {
+    /// Whether something looks at a place or changes what stands there.
+    pub fn touches(&self, place: Place) -> bool {
         self.probe.changes.iter().any(|change| change.acts_at(place))
             || self.probe.takes.iter().any(|take| take.looks_at(place))
     }
@@ -108,7 +112,7 @@ impl<'a> Pass<'a> {
     fn grid(&self, site: Site, shape: &[usize]) -> [usize; 4] {
         let (rows, last) = (self.batch.rows(), shape[shape.len() - 1]);
         match site.extent() {
-            Extent::Heads | Extent::KvHeads | Extent::Pattern => [shape[0], shape[1], shape[2], last],
+            Extent::Heads | Extent::KvHeads | Extent::Experts | Extent::Pattern => [shape[0], shape[1], shape[2], last],
             Extent::Residual | Extent::Scale | Extent::Logits => [rows, shape[0] / rows, 1, last],
         }
     }

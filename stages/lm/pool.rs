@@ -47,7 +47,7 @@ impl Pool {
                 Some(seed) => Box::new(InitialWeights::new(&described.config, seed).map_err(fatal)?),
                 None => ModelFiles(&places(&described, ctx)?).checkpoint().map_err(fatal)?,
             };
-            Model::load(&described.config, &*checkpoint, device).map_err(fatal)
+            Model::load_as(described.dtype, &described.config, &*checkpoint, device).map_err(fatal)
         })
     }
 

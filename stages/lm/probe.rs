@@ -141,7 +141,7 @@ fn capture_facts(capture: &Capture, facts: &ModelFacts) -> serde_json::Value {
     let layers = facts.layers_at(capture.site, &capture.layers).unwrap_or_default();
     let heads = capture.heads.indices(facts.heads_at(capture.site), "head").unwrap_or_default();
     let mut known = json!({ "family": facts.family, "layers": layers.len(), "heads": heads.len() });
-    if capture.layers != Select::All {
+    if capture.layers != Select::All || layers.len() < facts.layers && capture.site.per_layer() {
         known["layer"] = json!(layers);
     }
     if capture.heads != Select::All {
@@ -172,8 +172,8 @@ pub fn artifact(
     let axes = axes.map(|(name, length)| {
         let labels = match name.as_str() {
             "prompt" => Some(prompts.to_vec()),
-            "layer" => numbers(&capture.layers, facts.layers),
-            "head" => numbers(&capture.heads, facts.heads_at(capture.site)),
+            "layer" => layers(capture, facts),
+            "head" | "expert" => numbers(&capture.heads, facts.heads_at(capture.site)),
             "position" | "step" | "query" => capture.positions.labels(length),
             _ => None,
         };
@@ -185,6 +185,13 @@ pub fn artifact(
     };
     let unit = capture.unit(output.what).map(str::to_owned);
     Artifact::Tensor(Tensor { axes: axes.collect(), unit, data })
+}
+
+/// The numbers of the layers captured; none where they are all there are. ("all" is those layers that have the site.)
+fn layers(capture: &Capture, facts: &ModelFacts) -> Option<Vec<String>> {
+    let picked = facts.layers_at(capture.site, &capture.layers).ok()?;
+    let all = capture.layers == Select::All && picked.len() == facts.layers;
+    (!all).then(|| picked.iter().map(usize::to_string).collect())
 }
 
 /// The numbers of the selected; none where all are.

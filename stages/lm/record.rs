@@ -6,6 +6,7 @@ use assay_cache::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Dtype;
 use crate::contract::Failure;
 
 /// A model, by the digests of its files.
@@ -13,8 +14,8 @@ use crate::contract::Failure;
 pub struct ModelRecord {
     /// In the form of a Hugging Face `config.json`.
     pub config: Value,
-    /// The number type that the weights are computed in.
-    pub dtype: String,
+    /// The number type that the model computes in.
+    pub dtype: Dtype,
     /// Role → digest: `config`, `tokenizer`, `weights/00000`, …
     pub files: BTreeMap<String, Digest>,
     /// Random weights under this seed instead of weights from a file.

@@ -39,6 +39,9 @@ pub enum Site {
     MlpIn,
     /// The MLP's hidden units after the activation (and the gate).
     MlpPost,
+    /// What each expert adds to the residual stream: its output times the router's weight, 0 where a token is not sent
+    /// to it. The shared experts, which act as one, come last.
+    ExpertOut,
     /// The MLP's output, before any norm behind it.
     MlpOut,
     /// What leaves a block.
@@ -61,6 +64,8 @@ pub enum Extent {
     Heads,
     /// position, head (of keys and values), d
     KvHeads,
+    /// position, expert, d
+    Experts,
     /// head, query, key
     Pattern,
     /// position, token
@@ -69,7 +74,7 @@ pub enum Extent {
 
 impl Site {
     /// All sites, in the order in which a forward pass meets them.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Embed,
         Self::ResidPre,
         Self::Ln1Scale,
@@ -85,6 +90,7 @@ impl Site {
         Self::Ln2Scale,
         Self::MlpIn,
         Self::MlpPost,
+        Self::ExpertOut,
         Self::MlpOut,
         Self::ResidPost,
         Self::LnFinalScale,
@@ -103,6 +109,7 @@ impl Site {
             Self::Ln1Scale | Self::Ln2Scale | Self::LnFinalScale => Extent::Scale,
             Self::Q | Self::RotQ | Self::Z => Extent::Heads,
             Self::K | Self::RotK | Self::V => Extent::KvHeads,
+            Self::ExpertOut => Extent::Experts,
             Self::Pattern => Extent::Pattern,
             Self::Logits => Extent::Logits,
             _ => Extent::Residual,
@@ -119,8 +126,8 @@ impl Site {
         matches!(self, Self::Embed | Self::ResidPre | Self::ResidMid | Self::ResidPost)
     }
 
-    /// Whether it has an axis of heads.
+    /// Whether it has an axis of heads, or of experts.
     pub fn has_heads(self) -> bool {
-        matches!(self.extent(), Extent::Heads | Extent::KvHeads | Extent::Pattern)
+        matches!(self.extent(), Extent::Heads | Extent::KvHeads | Extent::Experts | Extent::Pattern)
     }
 }

@@ -158,9 +158,23 @@ fn random_weights_follow_their_seed() {
     assert_ne!(logits(7), logits(8));
 }
 
+/// In a number type of its own a model is another artifact, and computes other numbers.
+#[test]
+fn the_number_type_is_recorded_and_obeyed() {
+    let logits = |dtype: &str| {
+        let (record, engine) = ran(json!({ "source": fixture("llama"), "dtype": dtype })).unwrap();
+        assert_eq!(record["dtype"], dtype);
+        last_logits(&record, &engine, vec![1, 2, 3])
+    };
+    let (plain, bf16) = (logits("f32"), logits("bf16"));
+    assert_ne!(plain, bf16);
+    assert!(bf16.iter().all(|x| x.to_bits() & 0xffff == 0), "each is a number of the type");
+    assert!(plain.iter().zip(&bf16).all(|(a, b)| (a - b).abs() < 0.5));
+    assert_ne!(logits("f16"), bf16);
+}
+
 #[test]
 fn parameters_that_do_not_fit_together_are_all_named() {
-    assert_eq!(mistakes(json!({ "source": "./x", "dtype": "bf16" })), ["dtype: this version computes in f32 only"]);
     let found = mistakes(json!({ "source": "init" }));
     assert_eq!(found, ["source: random weights need a `config`", "source: random weights need a `seed`"]);
     let found = mistakes(json!({ "source": "./x", "config": "./y", "seed": 1 }));

@@ -35,16 +35,17 @@ impl Series {
         }
     }
 
-    /// Flattens layers and heads, layer first.
+    /// Flattens layers and heads (or experts), layer first.
     fn of_heads(tensor: &Tensor, values: ArrayD<f64>) -> Result<Self, Failure> {
         let values = values.into_dimensionality::<Ix4>().map_err(|_| wrong_shape(tensor))?;
         let (prompts, layers, steps, heads) = values.dim();
         let values = values.permuted_axes([0, 1, 3, 2]).as_standard_layout().into_owned(); // [prompt, layer, head, step]
         let values = values.into_shape_with_order((prompts, layers * heads, steps)).map_err(|_| wrong_shape(tensor))?;
         let name = |axis: &Axis, at: usize| axis.labels.as_ref().map_or_else(|| at.to_string(), |l| l[at].clone());
+        let kind = if tensor.axes[3].name == "expert" { 'E' } else { 'H' };
         let labels = (0..layers)
             .flat_map(|layer| (0..heads).map(move |head| (layer, head)))
-            .map(|(layer, head)| format!("L{}H{}", name(&tensor.axes[1], layer), name(&tensor.axes[3], head)))
+            .map(|(layer, head)| format!("L{}{kind}{}", name(&tensor.axes[1], layer), name(&tensor.axes[3], head)))
             .collect();
         Ok(Self { values, labels: Some(labels) })
     }
@@ -80,7 +81,7 @@ impl Series {
 
 fn wrong_shape(tensor: &Tensor) -> Failure {
     Failure::fatal(format!(
-        "`activations` has the shape {:?}; expected [prompt, node, step] or [prompt, layer, step, head]",
+        "`activations` has the shape {:?}; expected [prompt, node, step], [prompt, layer, step, head] or […, expert]",
         tensor.shape()
     ))
 }

@@ -10,6 +10,7 @@ mod interruption;
 mod layering;
 mod lifecycle;
 mod mistakes;
+mod models;
 mod progress;
 mod quickstart;
 mod readme;

@@ -192,7 +192,8 @@ impl Capture {
     fn axes(&self, position: &str) -> Vec<String> {
         let kept = self.kept().unwrap_or(Kept::of(self.site));
         let layer = self.site.per_layer().then_some("layer");
-        let head = kept.head.then_some("head");
+        let node = if self.site.extent() == Extent::Experts { "expert" } else { "head" };
+        let head = kept.head.then_some(node);
         let (first, second) = match self.site.extent() {
             Extent::Pattern => (head, kept.position.then_some("query")),
             _ => (kept.position.then_some(position), head),

@@ -56,7 +56,7 @@ impl Kept {
         let (head, last) = match site.extent() {
             Extent::Residual => (false, Some("d")),
             Extent::Scale => (false, None),
-            Extent::Heads | Extent::KvHeads => (true, Some("d")),
+            Extent::Heads | Extent::KvHeads | Extent::Experts => (true, Some("d")),
             Extent::Pattern => (true, Some("key")),
             Extent::Logits => (false, Some("token")),
         };

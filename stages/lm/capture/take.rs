@@ -208,7 +208,7 @@ impl Direction {
         let all = self.donor.by_head(&vector, self.heads, d)?;
         let count = chosen.map_or(self.heads, <[usize]>::len);
         let values: Vec<f32> = match chosen {
-            _ if heads < count && self.donor.has("head") => {
+            _ if heads < count && self.donor.has_heads() => {
                 return Err(format!("`{}` has a vector for each head, and their mean has none", self.donor.port()));
             }
             _ if heads < count => all[..d].to_vec(),

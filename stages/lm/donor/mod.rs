@@ -130,6 +130,16 @@ impl Donor {
         self.axes.iter().position(|(axis, _)| axis == name)
     }
 
+    /// What its axis of heads is called: experts stand where heads do.
+    fn nodes(&self) -> &'static str {
+        if self.has("expert") { "expert" } else { "head" }
+    }
+
+    /// Whether it has an axis of heads, or of experts.
+    pub fn has_heads(&self) -> bool {
+        self.has(self.nodes())
+    }
+
     /// The numbers that the places of an axis have for labels.
     fn labels(&self, axis: &str) -> Option<&[i64]> {
         self.axis(axis).and_then(|at| self.axes[at].1.as_deref())
@@ -147,7 +157,7 @@ impl Donor {
     pub fn check(&self, asked: &Asked) -> Result<(), String> {
         let known = |axis| self.has(axis).then(|| (self.labels(axis), self.len(axis)));
         let width = self.has("d").then(|| self.len("d"));
-        asked.lack(&self.port, known("layer"), known("head"), width).map_or(Ok(()), Err)
+        asked.lack(&self.port, known("layer"), known(self.nodes()), width).map_or(Ok(()), Err)
     }
 
     /// Refuses a donor whose prompts are neither `count` nor one for all.
@@ -218,8 +228,8 @@ impl Donor {
         let misfit = |own: usize| Err(format!("`{}` has vectors of {own}, and here they have {width}", self.port));
         let mut values = vec![0.0; heads * width];
         for (head, values) in values.chunks_exact_mut(width.max(1)).enumerate() {
-            let one = match self.has("head") {
-                true => match self.place("head", head as i64) {
+            let one = match self.has_heads() {
+                true => match self.place(self.nodes(), head as i64) {
                     Some(place) => token.index_axis(Axis(0), place),
                     None => continue,
                 },

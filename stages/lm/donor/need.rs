@@ -33,6 +33,7 @@ fn token_axes(site: Site) -> Vec<&'static str> {
         Extent::Residual => vec!["d"],
         Extent::Scale => vec![],
         Extent::Heads | Extent::KvHeads => vec!["head", "d"],
+        Extent::Experts => vec!["expert", "d"],
         Extent::Pattern => vec!["head", "query", "key"],
         Extent::Logits => vec!["token"],
     }
@@ -66,8 +67,9 @@ impl Need {
     /// One vector, or one for each layer, each head, or both.
     pub fn directions(at: String, port: &str, site: Site) -> Self {
         let (layered, headed) = (site.per_layer(), site.has_heads());
-        let axes = [vec!["d"], vec!["layer", "d"], vec!["head", "d"], vec!["layer", "head", "d"]];
-        let fits = |axes: &Vec<&str>| (layered || !axes.contains(&"layer")) && (headed || !axes.contains(&"head"));
+        let node = if site.extent() == Extent::Experts { "expert" } else { "head" };
+        let axes = [vec!["d"], vec!["layer", "d"], vec![node, "d"], vec!["layer", node, "d"]];
+        let fits = |axes: &Vec<&str>| (layered || !axes.contains(&"layer")) && (headed || !axes.contains(&node));
         Self::new(at, port, axes.into_iter().filter(fits).collect())
     }
 
@@ -81,7 +83,7 @@ impl Asked {
     pub fn of(facts: &ModelFacts, site: Site, layers: &Select, heads: &Select) -> Self {
         let (all_layers, all_heads) = (if site.per_layer() { facts.layers } else { 0 }, facts.heads_at(site));
         Self {
-            layers: layers.indices(all_layers, "layer").unwrap_or_default(),
+            layers: if site.per_layer() { facts.layers_at(site, layers).unwrap_or_default() } else { vec![] },
             all_layers,
             heads: heads.indices(all_heads, "head").unwrap_or_default(),
             all_heads,
@@ -117,7 +119,7 @@ impl Asked {
         let (layer, head) = (labels("layer"), labels("head"));
         let has = |axis: &str| arrived.ty.axes.iter().any(|own| own == axis);
         let layers = number("layers").filter(|_| has("layer")).map(|count| (layer.as_deref(), count));
-        let heads = number("heads").filter(|_| has("head")).map(|count| (head.as_deref(), count));
+        let heads = number("heads").filter(|_| has("head") || has("expert")).map(|count| (head.as_deref(), count));
         let lack = self.lack(&need.port, layers, heads, number("d").filter(|_| has("d")))?;
         Some(Mistake::new(need.at.clone(), lack).help(format!("`{}` is wired to `{}`", need.port, arrived.from)))
     }

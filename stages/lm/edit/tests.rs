@@ -29,6 +29,7 @@ fn facts() -> ModelFacts {
         vocab: 10,
         context: None,
         positions: None,
+        experts: None,
         sites: Site::ALL.to_vec(),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::lm::{
+    facts::ExpertFacts,
     layers::{
         attention::AttentionSpec, embed::EmbedSpec, linear::UnembedSpec, mlp::MlpSpec, norm::NormSpec, param::Param,
         surroundings::RotarySpec,
@@ -68,6 +69,13 @@ impl BlockSpec {
     }
 }
 
+impl BlockSpec {
+    /// Whether it has an MLP that every token goes through.
+    pub fn is_dense(&self) -> bool {
+        self.mlp.as_ref().is_some_and(|mlp| mlp.experts() == 0)
+    }
+}
+
 impl Architecture {
     /// Every tensor that the family pulls.
     pub fn params(&self) -> Vec<&Param> {
@@ -86,15 +94,26 @@ impl Architecture {
         windows.into_iter().collect()
     }
 
+    /// The layers that are mixtures of experts, if there are such.
+    pub fn experts(&self) -> Option<ExpertFacts> {
+        let counts = || self.blocks.iter().map(|block| block.mlp.as_ref().map_or(0, MlpSpec::experts));
+        let layers: Vec<_> = counts().enumerate().filter_map(|(layer, count)| (count > 0).then_some(layer)).collect();
+        counts().max().filter(|count| *count > 0).map(|count| ExpertFacts { count, layers })
+    }
+
     /// The sites that the family has.
     pub fn sites(&self) -> Vec<Site> {
         let parallel = self.blocks.iter().any(|block| block.residual == Residual::Parallel);
         let turning = self.blocks.iter().all(|block| block.attention.turns());
         let all = |has: fn(&BlockSpec) -> bool| self.blocks.iter().all(has);
         let (mlp, norms) = (all(|block| block.mlp.is_some()), all(|block| block.ln1.is_some()));
+        let experts = self.experts().is_some();
         let has = |site: &Site| match site {
+            // The hidden units of experts are many sets, each of which some tokens see.
+            Site::MlpPost => self.blocks.iter().any(BlockSpec::is_dense),
+            Site::ExpertOut => experts,
             Site::ResidMid => mlp && !parallel,
-            Site::MlpIn | Site::MlpPost | Site::MlpOut => mlp,
+            Site::MlpIn | Site::MlpOut => mlp,
             Site::Ln1Scale => norms,
             Site::Ln2Scale => norms && mlp,
             Site::LnFinalScale => self.norm.is_some(),

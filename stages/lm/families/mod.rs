@@ -1,6 +1,7 @@
 //! The families there are, by the `model_type` of their configs.
 
 pub mod architecture;
+mod deepseek_v2;
 mod gemma2;
 mod gemma3;
 mod gpt2;
@@ -24,6 +25,7 @@ type Describe = fn(&Value) -> Result<Architecture, String>;
 
 /// `model_type` and what makes an architecture of such a config, in alphabetical order.
 const FAMILIES: &[(&str, Describe)] = &[
+    ("deepseek_v2", deepseek_v2::architecture),
     ("gemma2", gemma2::architecture),
     ("gemma3_text", gemma3::architecture),
     ("gpt2", gpt2::architecture),
@@ -114,8 +116,8 @@ mod tests {
         assert!(refused(config.clone()).contains("66 cannot be divided into 4 heads"));
         config["head_dim"] = 16.into();
         assert!(architecture(&config).is_ok(), "where heads have a size of their own");
-        config["rope_scaling"]["rope_type"] = "yarn".into();
-        assert!(refused(config.clone()).contains("`yarn`"));
+        config["rope_scaling"]["rope_type"] = "longrope".into();
+        assert!(refused(config.clone()).contains("`longrope`"));
         config["hidden_act"] = "tanh".into();
         assert!(refused(config.clone()).contains("unknown variant `tanh`"));
         config["num_hidden_layers"] = 1_000_000_000_000_u64.into();
@@ -195,6 +197,7 @@ mod tests {
     fn scorings(architecture: &Architecture) -> Vec<Scoring> {
         let of = |block: &architecture::BlockSpec| match &block.attention {
             AttentionSpec::Heads(heads) => heads.scoring.clone(),
+            AttentionSpec::Latent(latent) => latent.scoring.clone(),
         };
         architecture.blocks.iter().map(of).collect()
     }

@@ -5,14 +5,10 @@
 //! a quarter of the time of a forward pass.
 
 use burn::tensor::activation as composed;
-use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::lm::{Device, Tensor};
-
-/// Values that one task works on: enough to outweigh handing it out.
-const GRAIN: usize = 4096;
+use crate::lm::{Device, Dtype, Tensor};
 
 /// An activation, under the names that configs use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -21,8 +17,11 @@ pub enum Activation {
     #[serde(rename = "gelu")]
     Gelu,
     /// The tanh approximation of GELU.
-    #[serde(rename = "gelu_new", alias = "gelu_pytorch_tanh", alias = "gelu_fast")]
+    #[serde(rename = "gelu_pytorch_tanh", alias = "gelu_fast")]
     GeluTanh,
+    /// The same, which Hugging Face composes of operations that round one by one.
+    #[serde(rename = "gelu_new")]
+    GeluNew,
     #[serde(rename = "silu", alias = "swish")]
     Silu,
     #[serde(rename = "relu")]
@@ -30,10 +29,11 @@ pub enum Activation {
 }
 
 impl Activation {
-    pub fn apply(self, x: Tensor<2>) -> Tensor<2> {
+    /// Each value, as the number type has it.
+    pub fn apply(self, x: Tensor<2>, dtype: Dtype) -> Tensor<2> {
         match x.device() {
-            Device::Flex(device) => self.in_place(x, Device::Flex(device)),
-            _ => self.composed(x),
+            Device::Flex(_) => self.in_place(x, dtype),
+            _ => dtype.round(self.composed(x)),
         }
     }
 
@@ -41,7 +41,7 @@ impl Activation {
     fn composed(self, x: Tensor<2>) -> Tensor<2> {
         match self {
             Self::Gelu => composed::gelu(x),
-            Self::GeluTanh => {
+            Self::GeluTanh | Self::GeluNew => {
                 let inner = (x.clone() * x.clone() * CUBIC + 1.0) * x.clone() * SLOPE;
                 x * composed::sigmoid(inner)
             }
@@ -50,16 +50,14 @@ impl Activation {
         }
     }
 
-    fn in_place(self, x: Tensor<2>, device: Device) -> Tensor<2> {
-        let mut data = x.into_data();
-        let values = data.as_mut_slice::<f32>().expect("the model computes in f32");
+    fn in_place(self, x: Tensor<2>, dtype: Dtype) -> Tensor<2> {
         match self {
-            Self::Gelu => each(values, gelu),
-            Self::GeluTanh => each(values, |x| x / (1.0 + exp(-SLOPE * (x + CUBIC * x * x * x)))),
-            Self::Silu => each(values, |x| x / (1.0 + exp(-x))),
-            Self::Relu => each(values, |x| x.max(0.0)),
+            Self::Gelu => dtype.map(x, gelu),
+            Self::GeluNew if dtype != Dtype::F32 => dtype.map(x, |x| stepwise(x, |x| dtype.nearest(x))),
+            Self::GeluTanh | Self::GeluNew => dtype.map(x, |x| x / (1.0 + exp(-SLOPE * (x + CUBIC * x * x * x)))),
+            Self::Silu => dtype.map(x, |x| x / (1.0 + exp(-x))),
+            Self::Relu => dtype.map(x, |x| x.max(0.0)),
         }
-        Tensor::from_data(data, &device)
     }
 }
 
@@ -67,9 +65,11 @@ impl Activation {
 const SLOPE: f32 = 1.595_769;
 const CUBIC: f32 = 0.044_715;
 
-#[inline(always)]
-pub fn each(values: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
-    values.par_chunks_mut(GRAIN).for_each(|chunk| chunk.iter_mut().for_each(|x| *x = f(*x)));
+/// 0.5 x (1 + tanh(√(2/π) (x + 0.044715 x³))), rounded after each operation.
+fn stepwise(x: f32, round: impl Fn(f32) -> f32) -> f32 {
+    let cubed = round(CUBIC * round(round(x * x) * x));
+    let inner = round(0.5 * SLOPE * round(x + cubed));
+    round(round(0.5 * x) * round(1.0 + round(inner.tanh())))
 }
 
 /// x · erfc(−x/√2) / 2. The complementary error function keeps its relative precision where Φ(x) is small.
@@ -125,14 +125,14 @@ mod tests {
 
     fn of(activation: Activation, points: &[f32]) -> Vec<f32> {
         let data = TensorData::new(points.to_vec(), [1, points.len()]);
-        host(activation.apply(Tensor::from_data(data, &device())))
+        host(activation.apply(Tensor::from_data(data, &device()), Dtype::F32))
     }
 
     /// The definitions, in f64.
     fn exact(activation: Activation, x: f64) -> f64 {
         match activation {
             Activation::Gelu => x * 0.5 * statrs::function::erf::erfc(-x / 2f64.sqrt()),
-            Activation::GeluTanh => {
+            Activation::GeluTanh | Activation::GeluNew => {
                 0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3))).tanh())
             }
             Activation::Silu => x / (1.0 + (-x).exp()),
@@ -143,7 +143,9 @@ mod tests {
     #[test]
     fn each_is_its_definition() {
         let points: Vec<f32> = (-1200..=1200).map(|i| i as f32 / 100.0).collect();
-        for activation in [Activation::Gelu, Activation::GeluTanh, Activation::Silu, Activation::Relu] {
+        for activation in
+            [Activation::Gelu, Activation::GeluTanh, Activation::GeluNew, Activation::Silu, Activation::Relu]
+        {
             for (x, ours) in points.iter().zip(of(activation, &points)) {
                 let exact = exact(activation, f64::from(*x));
                 let error = (f64::from(ours) - exact).abs();

@@ -3,6 +3,7 @@
 use super::{
     cache::{LayerCache, Room},
     heads::{Heads, HeadsSpec},
+    latent::{Latent, LatentSpec},
     param::Param,
     surroundings::Surroundings,
 };
@@ -13,20 +14,26 @@ use crate::lm::{
 };
 
 #[derive(Clone, PartialEq, Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a layer, and none moves once it is made")]
 pub enum AttentionSpec {
     /// Each head projects the stream to queries, keys and values of its own, or of its group.
     Heads(HeadsSpec),
+    /// Keys and values of all heads come from one small vector a token.
+    Latent(LatentSpec),
 }
 
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one a layer, and none moves once it is made")]
 pub enum Attention {
     Heads(Heads),
+    Latent(Latent),
 }
 
 impl AttentionSpec {
     pub fn params(&self) -> Vec<&Param> {
         match self {
             Self::Heads(heads) => heads.params(),
+            Self::Latent(latent) => latent.params(),
         }
     }
 
@@ -34,6 +41,7 @@ impl AttentionSpec {
     pub fn window(&self) -> Option<usize> {
         match self {
             Self::Heads(heads) => heads.scoring.window,
+            Self::Latent(latent) => latent.scoring.window,
         }
     }
 
@@ -41,12 +49,14 @@ impl AttentionSpec {
     pub fn turns(&self) -> bool {
         match self {
             Self::Heads(heads) => heads.rope.is_some(),
+            Self::Latent(_) => true,
         }
     }
 
     pub fn load(&self, weights: &Weights) -> Result<Attention, WeightsError> {
         match self {
             Self::Heads(heads) => heads.load(weights).map(Attention::Heads),
+            Self::Latent(latent) => latent.load(weights).map(Attention::Latent),
         }
     }
 }
@@ -56,6 +66,7 @@ impl Attention {
     pub fn room(&self) -> Room {
         match self {
             Self::Heads(heads) => heads.room(),
+            Self::Latent(latent) => latent.room(),
         }
     }
 
@@ -70,6 +81,7 @@ impl Attention {
     ) -> Tensor<2> {
         match self {
             Self::Heads(heads) => heads.forward(x, layer, pass, around, cache),
+            Self::Latent(latent) => latent.forward(x, layer, pass, around, cache),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::{
     surroundings::Surroundings,
 };
 use crate::lm::{
-    Tensor,
+    Dtype, Tensor,
     families::architecture::{BlockSpec, Residual},
     pass::{Pass, Place},
     site::Site,
@@ -24,6 +24,7 @@ pub struct Block {
     ln2: Option<Norm>,
     mlp: Option<Mlp>,
     ln2_post: Option<Norm>,
+    dtype: Dtype,
 }
 
 impl BlockSpec {
@@ -37,6 +38,7 @@ impl BlockSpec {
             ln2: optional(&self.ln2)?,
             mlp: self.mlp.as_ref().map(|mlp| mlp.load(weights)).transpose()?,
             ln2_post: optional(&self.ln2_post)?,
+            dtype: weights.dtype(),
         })
     }
 }
@@ -61,19 +63,28 @@ impl Block {
         let attended = self.attention.forward(normed, layer, pass, around, cache);
         let attended = behind(&self.ln1_post, attended, None, pass);
         let Some(mlp) = &self.mlp else {
-            return pass.at(Place::of(Site::ResidPost, layer), attended + x);
+            return pass.at(Place::of(Site::ResidPost, layer), self.dtype.round(attended + x));
         };
-        let (mid, base) = match self.residual {
+        let x = match self.residual {
             Residual::Sequential => {
-                let mid = pass.at(Place::of(Site::ResidMid, layer), attended + x);
-                (mid.clone(), mid)
+                let mid = pass.at(Place::of(Site::ResidMid, layer), self.dtype.round(attended + x));
+                let moved = self.moved(mlp, mid.clone(), layer, pass);
+                self.dtype.round(moved + mid)
             }
-            Residual::Parallel => (x.clone(), attended + x),
+            // In this order in Hugging Face too, which rounds both sums.
+            Residual::Parallel => {
+                let moved = self.moved(mlp, x.clone(), layer, pass);
+                self.dtype.round(self.dtype.round(moved + attended) + x)
+            }
         };
-        let normed = behind(&self.ln2, mid, Some(Place::of(Site::Ln2Scale, layer)), pass);
-        let moved = mlp.forward(normed, layer, pass);
-        let x = behind(&self.ln2_post, moved, None, pass) + base;
         pass.at(Place::of(Site::ResidPost, layer), x)
+    }
+
+    /// What the MLP makes of the stream, `[token, d_model]`.
+    fn moved(&self, mlp: &Mlp, x: Tensor<2>, layer: usize, pass: &mut Pass) -> Tensor<2> {
+        let normed = behind(&self.ln2, x, Some(Place::of(Site::Ln2Scale, layer)), pass);
+        let moved = mlp.forward(normed, layer, pass);
+        behind(&self.ln2_post, moved, None, pass)
     }
 }
 

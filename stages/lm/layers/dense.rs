@@ -6,7 +6,7 @@ use super::{
     param::Param,
 };
 use crate::lm::{
-    Tensor,
+    Dtype, Tensor,
     pass::{Pass, Place},
     site::Site,
     weights::{Weights, checkpoint::WeightsError},
@@ -27,6 +27,7 @@ pub struct Dense {
     up: Linear,
     gate: Option<Linear>,
     down: Linear,
+    dtype: Dtype,
 }
 
 impl DenseSpec {
@@ -44,6 +45,7 @@ impl DenseSpec {
             up: self.up.load(weights)?,
             gate: self.gate.as_ref().map(|gate| gate.load(weights)).transpose()?,
             down: self.down.load(weights)?,
+            dtype: weights.dtype(),
         })
     }
 }
@@ -52,11 +54,23 @@ impl Dense {
     /// `[token, d_model]` → `[token, d_model]`
     pub fn forward(&self, x: Tensor<2>, layer: usize, pass: &mut Pass) -> Tensor<2> {
         let x = pass.at(Place::of(Site::MlpIn, layer), x);
-        let hidden = match &self.gate {
-            Some(gate) => self.activation.apply(gate.forward(x.clone())) * self.up.forward(x),
-            None => self.activation.apply(self.up.forward(x)),
-        }; // [token, d_mlp]
-        let hidden = pass.at(Place::of(Site::MlpPost, layer), hidden);
+        let hidden = pass.at(Place::of(Site::MlpPost, layer), self.hidden(x)); // [token, d_mlp]
         pass.at(Place::of(Site::MlpOut, layer), self.down.forward(hidden))
+    }
+
+    /// The same without its sites: what one expert of many does.
+    pub fn plain(&self, x: Tensor<2>) -> Tensor<2> {
+        self.down.forward(self.hidden(x))
+    }
+
+    /// `[token, d_model]` → `[token, d_mlp]`
+    fn hidden(&self, x: Tensor<2>) -> Tensor<2> {
+        match &self.gate {
+            Some(gate) => {
+                let open = self.activation.apply(gate.forward(x.clone()), self.dtype);
+                self.dtype.round(open * self.up.forward(x))
+            }
+            None => self.activation.apply(self.up.forward(x), self.dtype),
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use burn::tensor::{Int, TensorData};
 
-use super::param::Param;
+use super::{matrix::Matrix, param::Param};
 use crate::lm::{
-    Device, Tensor,
+    Device, Dtype, Tensor,
     pass::{Pass, Place},
     site::Site,
     weights::{Weights, checkpoint::WeightsError},
@@ -21,9 +21,10 @@ pub struct EmbedSpec {
 
 #[derive(Debug)]
 pub struct Embed {
-    pub tokens: Tensor<2>,        // [vocab, d_model]
+    pub tokens: Matrix,           // [vocab, d_model]
     positions: Option<Tensor<2>>, // [position, d_model]
     scale: Option<f32>,
+    dtype: Dtype,
 }
 
 impl EmbedSpec {
@@ -38,9 +39,10 @@ impl EmbedSpec {
 
     pub fn load(&self, weights: &Weights) -> Result<Embed, WeightsError> {
         Ok(Embed {
-            tokens: weights.tensor(&self.tokens)?,
+            tokens: weights.table(&self.tokens)?,
             positions: self.positions.as_ref().map(|positions| weights.tensor(positions)).transpose()?,
-            scale: self.scale,
+            scale: self.scale.map(|scale| weights.dtype().nearest(scale)),
+            dtype: weights.dtype(),
         })
     }
 }
@@ -48,15 +50,17 @@ impl EmbedSpec {
 impl Embed {
     /// The tokens of a pass, `[token, d_model]`.
     pub fn forward(&self, pass: &mut Pass) -> Tensor<2> {
-        let device = self.tokens.device();
-        let x = self.tokens.clone().select(0, indices(pass.batch.ids.iter().map(|&id| id as usize), &device));
+        let x = self.tokens.rows(pass.batch.ids.iter().map(|&id| id as usize)); // [token, d_model]
         let x = match self.scale {
-            Some(scale) => x.mul_scalar(scale),
+            Some(scale) => self.dtype.round(x.mul_scalar(scale)),
             None => x,
         };
         let x = pass.at(Place::of(Site::Embed, 0), x);
         match &self.positions {
-            Some(positions) => x + positions.clone().select(0, indices(pass.batch.positions(), &device)),
+            Some(positions) => {
+                let places = indices(pass.batch.positions(), self.tokens.device());
+                self.dtype.round(x + positions.clone().select(0, places))
+            }
             None => x,
         }
     }

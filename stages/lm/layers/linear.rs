@@ -3,14 +3,11 @@
 use burn::tensor::TensorData;
 use rayon::prelude::*;
 
-use super::param::Param;
+use super::{matrix::Matrix, param::Param};
 use crate::lm::{
-    Tensor,
+    Dtype, Tensor,
     weights::{Weights, checkpoint::WeightsError},
 };
-
-/// Tokens up to which a product with the transposed embedding is taken from the other side.
-const FEW: usize = 64;
 
 /// Which way round a checkpoint stores a weight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,8 +30,9 @@ pub struct LinearSpec {
 /// memory, which it does not when a weight stored `[out, in]` is transposed at use.
 #[derive(Debug)]
 pub struct Linear {
-    weight: Tensor<2>,       // [in, out]
+    weight: Matrix,          // [in, out]
     bias: Option<Tensor<2>>, // [1, out]
+    dtype: Dtype,
 }
 
 /// How the final residual becomes logits.
@@ -92,36 +90,42 @@ impl LinearSpec {
 
     pub fn load(&self, weights: &Weights) -> Result<Linear, WeightsError> {
         let bias = self.bias.as_ref().map(|bias| weights.row(bias)).transpose()?;
-        Ok(Linear { weight: self.weight(weights)?, bias })
+        Ok(Linear { weight: self.matrix(weights)?, bias, dtype: weights.dtype() })
     }
 
     /// `[in, out]`: turned round once on the host, unless a tape has to follow that.
-    fn weight(&self, weights: &Weights) -> Result<Tensor<2>, WeightsError> {
+    fn matrix(&self, weights: &Weights) -> Result<Matrix, WeightsError> {
         let [outputs, inputs] = self.dims();
-        if self.layout == Layout::InOut {
-            return weights.tensor(&self.weight);
-        }
-        match weights.taped::<2>(&self.weight)? {
-            Some(leaf) => Ok(leaf.transpose()),
-            None => {
-                let values = transposed(&weights.read(&self.weight)?, outputs, inputs);
-                Ok(weights.upload(values, vec![inputs, outputs]))
+        Ok(match (self.layout, weights.taped(&self.weight)?) {
+            (Layout::OutIn, Some(leaf)) => Matrix::taped(leaf.transpose()),
+            (Layout::InOut, Some(leaf)) => Matrix::taped(leaf),
+            (Layout::OutIn, None) => {
+                weights.matrix(transposed(&weights.read(&self.weight)?, outputs, inputs), [inputs, outputs])
             }
-        }
+            (Layout::InOut, None) => weights.matrix(weights.read(&self.weight)?, [inputs, outputs]),
+        })
     }
 }
 
 impl Linear {
     /// A map of these values, the weight in row-major `[out, in]`.
     pub fn new(weights: &Weights, values: &[f32], bias: Option<Vec<f32>>, [outputs, inputs]: [usize; 2]) -> Self {
-        let weight = weights.upload(transposed(values, outputs, inputs), vec![inputs, outputs]);
+        let weight = weights.matrix(transposed(values, outputs, inputs), [inputs, outputs]);
         let bias = bias.map(|bias| weights.upload(bias, vec![1, outputs]));
-        Self { weight, bias }
+        Self { weight, bias, dtype: weights.dtype() }
     }
 
     /// `[token, in]` → `[token, out]`
     pub fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let y = x.matmul(self.weight.clone());
+        self.dtype.round(self.biased(self.weight.times(x)))
+    }
+
+    /// The same in f32, whatever the model's number type.
+    pub fn forward_in_f32(&self, x: Tensor<2>) -> Tensor<2> {
+        self.biased(self.weight.times_in_f32(x))
+    }
+
+    fn biased(&self, y: Tensor<2>) -> Tensor<2> {
         match &self.bias {
             Some(bias) => y + bias.clone(),
             None => y,
@@ -131,21 +135,12 @@ impl Linear {
 
 impl Unembed {
     /// `[token, d_model]` → `[token, vocab]`
-    pub fn forward(&self, x: Tensor<2>, embedding: &Tensor<2>) -> Tensor<2> {
+    pub fn forward(&self, x: Tensor<2>, embedding: &Matrix, dtype: Dtype) -> Tensor<2> {
         match self {
-            // With few tokens the embedding stands on the left, lest the whole table be packed for the product; with
-            // many, turning the result round would cost more.
-            Self::Tied if x.dims()[0] <= FEW => contiguous(embedding.clone().matmul(x.transpose()).transpose()),
-            Self::Tied => x.matmul(embedding.clone().transpose()),
+            Self::Tied => dtype.round(embedding.transposed_times(x)),
             Self::Own(linear) => linear.forward(x),
         }
     }
-}
-
-/// A transposed view, laid out row by row.
-fn contiguous(x: Tensor<2>) -> Tensor<2> {
-    let [rows, columns] = x.dims();
-    x.reshape([rows * columns]).reshape([rows, columns])
 }
 
 /// `[rows, columns]` → `[columns, rows]`, in tiles that stay in cache, on all cores.

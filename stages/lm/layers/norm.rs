@@ -2,7 +2,7 @@
 
 use super::param::{Initial, Param};
 use crate::lm::{
-    Tensor,
+    Dtype, Tensor,
     pass::{Pass, Place},
     weights::{Weights, checkpoint::WeightsError},
 };
@@ -32,6 +32,9 @@ pub struct Norm {
     eps: f64,
     weight: Tensor<2>,       // [1, d_model]
     bias: Option<Tensor<2>>, // [1, d_model]
+    dtype: Dtype,
+    /// Whether it rounds before it scales, and not only after.
+    twice: bool,
 }
 
 impl NormSpec {
@@ -58,7 +61,8 @@ impl NormSpec {
         let weight = weights.row(&self.weight)?;
         let weight = if self.from_one { weight + 1.0 } else { weight };
         let bias = self.bias.as_ref().map(|bias| weights.row(bias)).transpose()?;
-        Ok(Norm { centring: self.centring, eps: self.eps, weight, bias })
+        let twice = self.centring == Centring::None && !self.from_one;
+        Ok(Norm { centring: self.centring, eps: self.eps, weight, bias, dtype: weights.dtype(), twice })
     }
 }
 
@@ -74,10 +78,11 @@ impl Norm {
             Some(scale) => pass.at(scale, divisor),
             None => divisor,
         };
-        let y = x / divisor * self.weight.clone();
-        match &self.bias {
+        let y = x / divisor;
+        let y = if self.twice { self.dtype.round(y) } else { y } * self.weight.clone();
+        self.dtype.round(match &self.bias {
             Some(bias) => y + bias.clone(),
             None => y,
-        }
+        })
     }
 }

@@ -1,24 +1,54 @@
-//! Rotary position embeddings: frequencies from every spelling of a config, and the rotation itself.
+//! Rotary position embeddings: which dimensions of a head turn, how fast, and the rotation itself.
 //!
-//! The two halves of a head are rotated against each other (Hugging Face's layout, not the interleaved one).
+//! Under `dynamic` scaling the frequencies of a pass follow from the length that each text has reached in it, and keys
+//! in the KV cache stay as they were turned when they were read, as transformers' `generate` leaves them. Beyond the
+//! original context, a text that is generated token by token is therefore *not* what it is when read at once: in
+//! transformers neither. Two things differ from transformers. The length is a row's own, not the longest of its batch,
+//! so that a prompt gives the same numbers in any batch; and nothing is remembered from one call to the next.
 
-use burn::tensor::TensorData;
+use std::borrow::Cow;
+
+use burn::tensor::{Int, TensorData};
 use serde_json::Value;
 
-use crate::lm::{Device, Tensor};
+use super::rope_scaling::{Frequencies, scaled};
+use crate::lm::{Device, Dtype, Tensor, batch::Batch};
 
-/// The rotation of one model: `inverse[i]` is the angle a position turns the pair `(i, i + n)`, n = `inverse.len()`.
+/// Which dimensions of a head are turned against each other, of those that turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pairs {
+    /// The two halves: `(i, i + n)`.
+    Halves,
+    /// Neighbours: `(2i, 2i + 1)`.
+    Neighbours,
+}
+
+/// The rotation of one model.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RopeSpec {
-    pub inverse: Vec<f32>,
+    /// The angles, in radians, by which one position turns each pair.
+    pub frequencies: Frequencies,
+    pub pairs: Pairs,
+    /// How many dimensions stand before those that turn.
+    pub skipped: usize,
 }
 
 /// Cosines and sines of one pass, laid out for `[row, pos, head, d_head]` so that a rotation is two products.
 #[derive(Debug)]
 pub struct Rotation {
-    half: usize,
+    pairs: Pairs,
+    /// The dimensions that turn.
+    from: usize,
+    to: usize,
     cos: Tensor<4>,
     sin: Tensor<4>,
+    dtype: Dtype,
+}
+
+/// What a config says of the scaling of its rotary embeddings, under either spelling; null where it says nothing.
+pub fn scaling(config: &Value) -> &Value {
+    let parameters = &config["rope_parameters"];
+    if parameters.is_object() { parameters } else { &config["rope_scaling"] }
 }
 
 impl RopeSpec {
@@ -26,93 +56,100 @@ impl RopeSpec {
     /// `fraction` of a head turns where the config does not say.
     pub fn of(config: &Value, d_head: usize, fraction: f64) -> Result<Self, String> {
         let parameters = &config["rope_parameters"];
-        let scaling = if parameters.is_object() { parameters } else { &config["rope_scaling"] };
         let number = |keys: &[&str]| keys.iter().find_map(|key| parameters[*key].as_f64().or(config[*key].as_f64()));
         let theta = number(&["rope_theta", "rotary_emb_base"]).unwrap_or(10_000.0);
+        if !(theta.is_finite() && theta > 1.0) {
+            return Err(format!("`rope_theta` must be above 1, not {theta}"));
+        }
         let fraction = number(&["partial_rotary_factor", "rotary_pct"]).unwrap_or(fraction);
         let dims = (d_head as f64 * fraction) as usize;
         if dims == 0 || dims > d_head || !dims.is_multiple_of(2) {
             return Err(format!("rotary embeddings cannot turn {dims} of {d_head} dimensions"));
         }
-        let inverse = (0..dims / 2).map(|i| 1.0 / (theta as f32).powf((2 * i) as f32 / dims as f32)).collect();
-        Ok(Self { inverse: scaled(inverse, scaling, config)? })
+        Ok(Self { frequencies: scaled(theta, dims, scaling(config), config)?, pairs: Pairs::Halves, skipped: 0 })
     }
-}
 
-/// Frequencies under the config's scaling.
-fn scaled(inverse: Vec<f32>, scaling: &Value, config: &Value) -> Result<Vec<f32>, String> {
-    let kind = scaling["rope_type"].as_str().or(scaling["type"].as_str()).unwrap_or("default");
-    let number = |key: &str| {
-        scaling[key].as_f64().ok_or_else(|| format!("the `{kind}` scaling of rotary embeddings needs `{key}`"))
-    };
-    match kind {
-        "default" => Ok(inverse),
-        "linear" => {
-            let factor = number("factor")? as f32;
-            Ok(inverse.into_iter().map(|f| f / factor).collect())
-        }
-        "llama3" => {
-            let original = number("original_max_position_embeddings")
-                .or_else(|e| config["original_max_position_embeddings"].as_f64().ok_or(e))?;
-            let (factor, low, high) = (number("factor")?, number("low_freq_factor")?, number("high_freq_factor")?);
-            Ok(inverse.into_iter().map(|f| llama3(f.into(), original, factor, low, high) as f32).collect())
-        }
-        other => {
-            Err(format!("`{other}` scaling of rotary embeddings is not built: there are default, linear and llama3"))
-        }
+    /// The frequencies for a row that has reached `length` tokens.
+    fn inverse(&self, length: usize) -> Cow<'_, [f32]> {
+        let Frequencies { inverse, growth, .. } = &self.frequencies;
+        let grown = growth.as_ref().and_then(|growth| growth.at(length, inverse.len()));
+        grown.map_or(Cow::Borrowed(inverse), Cow::Owned)
     }
-}
 
-/// Long wavelengths are stretched by `factor`, short ones stay, those between are blended.
-fn llama3(frequency: f64, original: f64, factor: f64, low: f64, high: f64) -> f64 {
-    let turns = original * frequency / std::f64::consts::TAU; // turns within the original context
-    if turns < low {
-        frequency / factor
-    } else if turns > high {
-        frequency
-    } else {
-        let blend = (turns - low) / (high - low);
-        (1.0 - blend) * frequency / factor + blend * frequency
+    /// Cosines and signed sines of the dimensions that turn.
+    fn extend(&self, angles: &[f32], cos: &mut Vec<f32>, sin: &mut Vec<f32>) {
+        let magnitude = self.frequencies.magnitude;
+        let (c, s) = (|a: &f32| a.cos() * magnitude, |a: &f32| a.sin() * magnitude);
+        match self.pairs {
+            Pairs::Halves => {
+                cos.extend(angles.iter().chain(angles).map(c));
+                sin.extend(angles.iter().map(|a| -s(a)).chain(angles.iter().map(s)));
+            }
+            Pairs::Neighbours => {
+                cos.extend(angles.iter().flat_map(|a| [c(a); 2]));
+                sin.extend(angles.iter().flat_map(|a| [-s(a), s(a)]));
+            }
+        }
     }
 }
 
 impl Rotation {
-    /// The rotation of `heads` heads of size `d_head` at each `position` of a `[row, pos]` grid.
-    pub fn new(
-        spec: &RopeSpec,
-        positions: &[usize],
-        rows: usize,
-        heads: usize,
-        d_head: usize,
-        device: &Device,
-    ) -> Self {
-        let half = spec.inverse.len();
-        let mut cos = Vec::with_capacity(positions.len() * d_head);
-        let mut sin = Vec::with_capacity(positions.len() * d_head);
-        for &position in positions {
-            let angles: Vec<f32> = spec.inverse.iter().map(|f| position as f32 * f).collect();
-            cos.extend(angles.iter().chain(&angles).map(|a| a.cos()));
-            sin.extend(angles.iter().map(|a| -a.sin()).chain(angles.iter().map(|a| a.sin())));
-            // The dimensions that do not turn.
-            cos.extend(std::iter::repeat_n(1.0, d_head - 2 * half));
-            sin.extend(std::iter::repeat_n(0.0, d_head - 2 * half));
+    /// The rotation of `heads` heads of size `d_head` at each position of a batch.
+    pub fn new(spec: &RopeSpec, batch: &Batch, [heads, d_head]: [usize; 2], dtype: Dtype, device: &Device) -> Self {
+        let (from, to) = (spec.skipped, spec.skipped + 2 * spec.frequencies.inverse.len());
+        let tokens = batch.rows() * batch.width();
+        let (mut cos, mut sin) = (Vec::with_capacity(tokens * d_head), Vec::with_capacity(tokens * d_head));
+        let still = |count, cos: &mut Vec<f32>, sin: &mut Vec<f32>| {
+            cos.extend(std::iter::repeat_n(1.0, count));
+            sin.extend(std::iter::repeat_n(0.0, count));
+        };
+        for (positions, real) in batch.positions().chunks(batch.width()).zip(&batch.real) {
+            let inverse = spec.inverse(real.len());
+            for &position in positions {
+                let angles: Vec<f32> = inverse.iter().map(|f| position as f32 * f).collect();
+                still(from, &mut cos, &mut sin);
+                spec.extend(&angles, &mut cos, &mut sin);
+                still(d_head - to, &mut cos, &mut sin);
+            }
         }
-        let grid = [rows, positions.len() / rows, 1, d_head];
+        let grid = [batch.rows(), batch.width(), 1, d_head];
         // Repeated for each head: elementwise products of equal shapes are the fast ones.
-        let spread = |values| Tensor::<4>::from_data(TensorData::new(values, grid), device).repeat_dim(2, heads);
-        Self { half, cos: spread(cos), sin: spread(sin) }
+        let spread = |values| {
+            let values = Tensor::<4>::from_data(TensorData::new(values, grid), device);
+            if spec.pairs == Pairs::Halves { dtype.round(values) } else { values }.repeat_dim(2, heads)
+        };
+        Self { pairs: spec.pairs, from, to, cos: spread(cos), sin: spread(sin), dtype }
     }
 
     /// `[row, pos, head, d_head]` turned by position.
     pub fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let [rows, length, heads, d_head] = x.dims();
-        let part = |from, to| x.clone().slice([0..rows, 0..length, 0..heads, from..to]);
-        let mut parts = vec![part(self.half, 2 * self.half), part(0, self.half)];
-        if 2 * self.half < d_head {
-            parts.push(part(2 * self.half, d_head));
+        let (cos, sin, dtype) = (self.cos.clone(), self.sin.clone(), self.dtype);
+        match self.pairs {
+            Pairs::Halves => {
+                let swapped = self.halves_swapped(x.clone());
+                dtype.round(dtype.round(x * cos) + dtype.round(swapped * sin))
+            }
+            Pairs::Neighbours => {
+                let swapped = self.neighbours_swapped(x.clone());
+                dtype.round(x * cos + swapped * sin)
+            }
         }
-        let swapped = Tensor::cat(parts, 3);
-        x * self.cos.clone() + swapped * self.sin.clone()
+    }
+
+    fn halves_swapped(&self, x: Tensor<4>) -> Tensor<4> {
+        let d_head = x.dims()[3];
+        let middle = self.from.midpoint(self.to);
+        let bounds = [(0, self.from), (middle, self.to), (self.from, middle), (self.to, d_head)];
+        let parts = bounds.into_iter().filter(|(from, to)| from < to);
+        Tensor::cat(parts.map(|(from, to)| x.clone().narrow(3, from, to - from)).collect(), 3)
+    }
+
+    fn neighbours_swapped(&self, x: Tensor<4>) -> Tensor<4> {
+        let d_head = x.dims()[3];
+        let partner = |i| if (self.from..self.to).contains(&i) { self.from + ((i - self.from) ^ 1) } else { i };
+        let order: Vec<i64> = (0..d_head).map(|i| partner(i) as i64).collect();
+        let order = Tensor::<1, Int>::from_data(TensorData::new(order, [d_head]), &x.device());
+        x.select(3, order)
     }
 }
 
@@ -121,9 +158,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::lm::{
+        Model,
+        fixture::{Fixture, device, distance},
+        layers::linear::host,
+        pass::{Pass, Wanted},
+        probe::Probe,
+    };
 
     fn inverse(config: Value) -> Vec<f32> {
-        RopeSpec::of(&config, 8, 1.0).unwrap().inverse
+        RopeSpec::of(&config, 8, 1.0).unwrap().frequencies.inverse
     }
 
     /// 10000^(−2i/8) = 1, 0.1, 0.01, 0.001; a linear factor of 4 divides them.
@@ -143,10 +187,87 @@ mod tests {
     }
 
     #[test]
-    fn a_scaling_that_lacks_a_number_says_which() {
-        let refused = |scaling: Value| RopeSpec::of(&json!({ "rope_scaling": scaling }), 8, 1.0).unwrap_err();
-        assert!(refused(json!({ "rope_type": "linear" })).contains("needs `factor`"));
-        assert!(refused(json!({ "rope_type": "dynamic", "factor": 2.0 })).contains("`dynamic`"));
-        assert!(RopeSpec::of(&json!({ "rotary_pct": 0.1 }), 8, 1.0).unwrap_err().contains("0 of 8"));
+    fn what_cannot_turn_is_refused() {
+        let refused = |config: Value| RopeSpec::of(&config, 8, 1.0).unwrap_err();
+        assert!(refused(json!({ "rotary_pct": 0.1 })).contains("0 of 8"));
+        assert!(refused(json!({ "rope_theta": 1.0 })).contains("`rope_theta`"));
+    }
+
+    /// At position 3, with one pair of frequency 1 and one that stands still beside it: (x, y) turns to
+    /// (x cos 3 − y sin 3, y cos 3 + x sin 3).
+    #[test]
+    fn halves_and_neighbours_turn_by_hand() {
+        let batch = Batch {
+            prompts: vec![0],
+            ids: vec![0],
+            real: std::iter::once(0..4).collect(),
+            ends: vec![3],
+            columns: 3..4,
+        };
+        let turned = |pairs| {
+            let frequencies = Frequencies { inverse: vec![1.0, 0.0], magnitude: 2.0, growth: None };
+            let spec = RopeSpec { frequencies, pairs, skipped: 1 };
+            let x = Tensor::from_data(TensorData::new(vec![9.0f32, 1.0, 2.0, 3.0, 4.0, 8.0], [1, 1, 1, 6]), &device());
+            host(Rotation::new(&spec, &batch, [1, 6], Dtype::F32, &device()).apply(x))
+        };
+        let (sin, cos) = 3.0f32.sin_cos();
+        let halves = [9.0, 2.0 * (cos - 3.0 * sin), 4.0, 2.0 * (3.0 * cos + sin), 8.0, 8.0];
+        assert!(distance(&turned(Pairs::Halves), &halves) < 1e-5);
+        let neighbours = [9.0, 2.0 * (cos - 2.0 * sin), 2.0 * (2.0 * cos + sin), 6.0, 8.0, 8.0];
+        assert!(distance(&turned(Pairs::Neighbours), &neighbours) < 1e-5);
+    }
+
+    /// Each scaling beyond its original context, read at once and through the cache, against transformers: see
+    /// `fixtures/rope.py`.
+    #[test]
+    fn scaled_models_are_those_of_transformers() {
+        let table: Value = serde_json::from_str(include_str!("../../fixtures/rope.json")).unwrap();
+        for case in table["llama"].as_array().unwrap() {
+            let expected = |what: &str| serde_json::from_value::<Vec<f32>>(case[what].clone()).unwrap();
+            let (model, ids) = scaled_llama(case);
+            let whole = logits(&model, &Batch::right_padded(&[(0, &ids)]));
+            assert!(distance(&whole, &expected("whole")) < 1e-4, "{}", case["scaling"]);
+            assert!(distance(&stepwise(&model, &ids, 8), &expected("cached")) < 1e-4, "{}", case["scaling"]);
+        }
+    }
+
+    /// The shorter text keeps the frequencies of its own length.
+    #[test]
+    fn a_batch_under_dynamic_scaling_gives_what_its_prompts_give_alone() {
+        let table: Value = serde_json::from_str(include_str!("../../fixtures/rope.json")).unwrap();
+        let (model, ids) = scaled_llama(&table["llama"][0]);
+        let rows: [(usize, &[u32]); 2] = [(0, &ids), (1, &ids[..14])];
+        for batch in [Batch::right_padded(&rows), Batch::left_padded(&rows)] {
+            let together = logits(&model, &batch);
+            let alone = rows.map(|row| logits(&model, &Batch::right_padded(&[row]))).concat();
+            assert!(distance(&together, &alone) < 1e-5);
+        }
+    }
+
+    fn scaled_llama(case: &Value) -> (Model, Vec<u32>) {
+        let mut fixture = Fixture::of("llama");
+        fixture.config["rope_theta"] = 10_000.into();
+        fixture.config["rope_scaling"] = case["scaling"].clone();
+        fixture.config["max_position_embeddings"] = case["context"].clone();
+        (fixture.model(), fixture.ids("a"))
+    }
+
+    /// Of the last token of each row.
+    fn logits(model: &Model, batch: &Batch) -> Vec<f32> {
+        host(model.forward(&mut Pass::new(batch, &Probe::default(), Wanted::Newest), None))
+    }
+
+    /// Of the last token: `first` tokens at once, the others one at a time.
+    fn stepwise(model: &Model, ids: &[u32], first: usize) -> Vec<f32> {
+        let mut cache = model.cache(1, ids.len());
+        let mut batch = Batch::right_padded(&[(0, &ids[..first])]);
+        let probe = Probe::default();
+        let mut step = |batch: &Batch| model.forward(&mut Pass::new(batch, &probe, Wanted::Newest), Some(&mut cache));
+        let mut made = step(&batch);
+        for id in &ids[first..] {
+            batch = batch.then(&[*id]);
+            made = step(&batch);
+        }
+        host(made)
     }
 }

@@ -1,6 +1,6 @@
 //! From queries, keys and values to what each head puts out: scores, their mask, the softmax over them.
 //!
-//! In f32, the way eager attention computes it. Keys and values are never repeated for the query heads that share them.
+//! The way eager attention computes it, with the softmax in f32. Keys and values are never repeated for the query heads that share them.
 
 use burn::tensor::activation::softmax;
 
@@ -51,15 +51,17 @@ impl Scoring {
         let ([rows, length, heads, d], [.., keys, d_v]) = (q.dims(), v.dims());
         let groups = heads / self.kv_heads;
         let q = q.reshape([rows, length, self.kv_heads, groups, d]).permute([0, 2, 3, 1, 4]); // [row, kv, group, pos, d]
-        let scores = q.matmul(k.swap_dims(3, 4)).reshape([rows, heads, length, keys]) / self.divisor;
+        let dtype = around.dtype;
+        let products = dtype.round(q.matmul(k.swap_dims(3, 4))).reshape([rows, heads, length, keys]);
+        let scores = dtype.round(products * (1.0 / self.divisor));
         let scores = match self.cap {
-            Some(cap) => soft_cap(scores, cap),
+            Some(cap) => soft_cap(scores, cap, dtype),
             None => scores,
         };
-        let pattern = softmax(around.mask(self.window).apply(scores), 3); // [row, head, pos, key]
+        let pattern = dtype.round(softmax(around.mask(self.window).apply(scores), 3)); // [row, head, pos, key]
         let pattern = pass.at(Place::of(Site::Pattern, layer), pattern);
         let pattern = pattern.reshape([rows, self.kv_heads, groups, length, keys]);
-        let z = pattern.matmul(v); // [row, kv, group, pos, d_v]
+        let z = dtype.round(pattern.matmul(v)); // [row, kv, group, pos, d_v]
         pass.at(Place::of(Site::Z, layer), z.reshape([rows, heads, length, d_v]).swap_dims(1, 2))
     }
 }

@@ -1,18 +1,15 @@
 //! Soft caps: `cap · tanh(x / cap)`, which bends values towards a bound and leaves small ones alone.
 
-use super::activation::each;
-use crate::lm::{Device, Tensor};
+use crate::lm::{Device, Dtype, Tensor};
 
-/// `cap · tanh(x / cap)`
-pub fn soft_cap<const D: usize>(x: Tensor<D>, cap: f64) -> Tensor<D> {
-    let Device::Flex(_) = x.device() else { return (x / cap).tanh() * cap };
+/// `cap · tanh(x / cap)`; where the number type rounds, each step on its own.
+pub fn soft_cap<const D: usize>(x: Tensor<D>, cap: f64, dtype: Dtype) -> Tensor<D> {
+    let Device::Flex(_) = x.device() else {
+        return dtype.round(dtype.round(dtype.round(x / cap).tanh()) * cap);
+    };
     // The backend's own calls a library function number by number, on one core.
-    let device = x.device();
-    let mut data = x.into_data();
-    let values = data.as_mut_slice::<f32>().expect("the model computes in f32");
     let cap = cap as f32;
-    each(values, |x| cap * tanh(x / cap));
-    Tensor::from_data(data, &device)
+    dtype.map(x, |x| cap * dtype.nearest(tanh(dtype.nearest(x / cap))))
 }
 
 /// The hyperbolic tangent to a few units in the last place, in a form that compiles to vector instructions: Eigen's
@@ -37,7 +34,11 @@ mod tests {
     use crate::lm::{fixture::device, layers::linear::host};
 
     fn capped(points: &[f32], cap: f64) -> Vec<f32> {
-        host(soft_cap(Tensor::<2>::from_data(TensorData::new(points.to_vec(), [1, points.len()]), &device()), cap))
+        host(soft_cap(
+            Tensor::<2>::from_data(TensorData::new(points.to_vec(), [1, points.len()]), &device()),
+            cap,
+            Dtype::F32,
+        ))
     }
 
     #[test]

@@ -6,7 +6,7 @@ use super::{
     mask::Mask,
     rotary::{RopeSpec, Rotation},
 };
-use crate::lm::{Device, Tensor, batch::Batch};
+use crate::lm::{Device, Dtype, Tensor, batch::Batch};
 
 /// A rotary embedding, and the heads that it turns.
 #[derive(Clone, PartialEq, Debug)]
@@ -19,6 +19,8 @@ pub struct RotarySpec {
 }
 
 pub struct Surroundings {
+    /// The number type that the model computes in.
+    pub dtype: Dtype,
     keys: usize,
     /// By how far back queries see.
     masks: Vec<(Option<usize>, Mask)>,
@@ -38,15 +40,22 @@ struct Turn {
 
 impl Surroundings {
     /// Masks for these windows, and a rotation for each of `rotary`.
-    pub fn new(batch: &Batch, heads: usize, windows: &[Option<usize>], rotary: &[RotarySpec], device: &Device) -> Self {
-        let positions = batch.positions();
+    pub fn new(
+        batch: &Batch,
+        heads: usize,
+        windows: &[Option<usize>],
+        rotary: &[RotarySpec],
+        dtype: Dtype,
+        device: &Device,
+    ) -> Self {
         let turn = |spec: &RotarySpec| {
-            let of = |heads| Rotation::new(&spec.rope, &positions, batch.rows(), heads, spec.d_head, device);
+            let of = |heads| Rotation::new(&spec.rope, batch, [heads, spec.d_head], dtype, device);
             Turn { queries: of(spec.query_heads), keys: of(spec.key_heads) }
         };
         let keys = batch.columns.end;
         let reaches: BTreeSet<_> = windows.iter().map(|window| reach(*window, keys)).collect();
         Self {
+            dtype,
             keys,
             masks: reaches.into_iter().map(|reach| (reach, Mask::new(batch, reach, heads, device))).collect(),
             turns: rotary.iter().map(turn).collect(),

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Failure,
     lm::{
-        Device, Model, ModelFacts, Tensor,
+        Device, Dtype, Model, ModelFacts, Tensor,
         families::{self, architecture::Architecture},
         layers::linear::host,
         pass::{Pass, Wanted},
@@ -71,7 +71,7 @@ impl Learner {
 
     /// The model as it now is, for reading.
     pub fn model(&self) -> Result<Model, Failure> {
-        let weights = Weights::new(&self.weights, &self.architecture, &self.device).map_err(fatal)?;
+        let weights = Weights::new(&self.weights, &self.architecture, Dtype::F32, &self.device).map_err(fatal)?;
         Model::of(&self.architecture, &weights).map_err(fatal)
     }
 
@@ -96,7 +96,8 @@ impl Learner {
     /// What is predicted, and the gradient of the mean loss with respect to each tensor.
     fn gradients(&self, lesson: &Lesson) -> Result<(Predictions, Vec<(String, Vec<f32>)>), Failure> {
         let (tape, device) = (Tape::default(), Device::autodiff(self.device.clone()));
-        let weights = Weights::new(&self.weights, &self.architecture, &device).map_err(fatal)?.on_tape(&tape);
+        let weights =
+            Weights::new(&self.weights, &self.architecture, Dtype::F32, &device).map_err(fatal)?.on_tape(&tape);
         let model = Model::of(&self.architecture, &weights).map_err(fatal)?;
         let mut pass = Pass::new(&lesson.batch, &self.probe, Wanted::Listed(lesson.places.clone()));
         let logits = model.forward(&mut pass, None); // [place, vocab]

@@ -14,7 +14,7 @@ use super::{
     safetensors::Safetensors,
 };
 use crate::lm::{
-    Device, families,
+    Device, Dtype, families,
     source::role,
     text::tokenizer::{Beside, Tokenizer, TokenizerError},
 };
@@ -51,7 +51,7 @@ impl ModelFiles<'_> {
         let architecture = families::architecture(&self.config()?).map_err(WeightsError)?;
         let device = Device::Flex(Default::default()); // nothing is put on it
         let checkpoint = self.checkpoint()?;
-        Weights::new(&*checkpoint, &architecture, &device).map(drop).map_err(|error| {
+        Weights::new(&*checkpoint, &architecture, Dtype::F32, &device).map(drop).map_err(|error| {
             let paths: Vec<_> = self.0.values().map(|path| path.display().to_string()).collect();
             WeightsError(format!("{} ({})", error.0, paths.join(", ")))
         })

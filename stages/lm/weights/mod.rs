@@ -15,7 +15,11 @@ use burn::tensor::TensorData;
 
 use checkpoint::{Checkpoint, WeightsError};
 
-use super::{Device, Tensor, families::architecture::Architecture, layers::param::Param};
+use super::{
+    Device, Dtype, Tensor,
+    families::architecture::Architecture,
+    layers::{matrix::Matrix, param::Param},
+};
 use tape::Tape;
 
 /// Buffers that old checkpoints carry and that follow from the config: not weights.
@@ -26,6 +30,7 @@ const BUFFERS: &[&str] =
 pub struct Weights<'a> {
     checkpoint: &'a dyn Checkpoint,
     prefix: &'a str,
+    dtype: Dtype,
     device: &'a Device,
     /// Where the weights are noted of which gradients are wanted.
     tape: Option<&'a Tape>,
@@ -36,9 +41,10 @@ impl<'a> Weights<'a> {
     pub fn new(
         checkpoint: &'a dyn Checkpoint,
         architecture: &'a Architecture,
+        dtype: Dtype,
         device: &'a Device,
     ) -> Result<Self, WeightsError> {
-        let weights = Self { checkpoint, prefix: architecture.prefix, device, tape: None };
+        let weights = Self { checkpoint, prefix: architecture.prefix, dtype, device, tape: None };
         let params = architecture.params();
         let mut used = HashSet::new();
         for param in &params {
@@ -71,9 +77,31 @@ impl<'a> Weights<'a> {
         Ok(Some(leaf.reshape(shape)))
     }
 
-    /// The values of a parameter, in row-major order.
+    /// The number type that the model computes in.
+    pub fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    /// The values of a parameter, in row-major order, as the number type has them.
     pub fn read(&self, param: &Param) -> Result<Vec<f32>, WeightsError> {
-        self.checkpoint.read(&self.name_of(param)?)
+        let mut values = self.checkpoint.read(&self.name_of(param)?)?;
+        if self.dtype != Dtype::F32 {
+            self.dtype.each(&mut values, |x| x);
+        }
+        Ok(values)
+    }
+
+    /// Values that were read, as a matrix on the model's device.
+    pub fn matrix(&self, values: Vec<f32>, shape: [usize; 2]) -> Matrix {
+        Matrix::new(values, shape, self.dtype, self.device)
+    }
+
+    /// A table of which rows are looked up, as it is stored.
+    pub fn table(&self, param: &Param) -> Result<Matrix, WeightsError> {
+        match self.taped(param)? {
+            Some(leaf) => Ok(Matrix::taped(leaf)),
+            None => Ok(self.matrix(self.read(param)?, [param.shape[0], param.shape[1]])),
+        }
     }
 
     pub fn tensor<const D: usize>(&self, param: &Param) -> Result<Tensor<D>, WeightsError> {

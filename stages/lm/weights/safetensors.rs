@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::checkpoint::{Checkpoint, WeightsError, map_file};
+use super::checkpoint::{Checkpoint, WeightsError, map_file, release};
 
 /// Headers longer than this are refused, as by every other reader.
 const LONGEST_HEADER: usize = 100_000_000;
@@ -85,7 +85,7 @@ impl Checkpoint for Safetensors {
             WeightsError(format!("{}: there is no tensor `{name}`", files.join(", ")))
         })?;
         let bytes = &shard.bytes[place.start..place.end];
-        match place.dtype.as_str() {
+        let values = match place.dtype.as_str() {
             "F32" => Ok(bytes.par_chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()),
             "F16" => Ok(bytes.par_chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
             "BF16" => Ok(bytes.par_chunks_exact(2).map(|b| bf16::from_le_bytes([b[0], b[1]]).to_f32()).collect()),
@@ -93,7 +93,9 @@ impl Checkpoint for Safetensors {
                 &shard.path,
                 &format!("tensor `{name}` is stored as {other}; weights are read from F32, F16 and BF16"),
             )),
-        }
+        };
+        release(&shard.bytes, place.start..place.end);
+        values
     }
 }
 

@@ -23,7 +23,7 @@ pub(in crate::lm) use names::Family;
 use rayon::prelude::*;
 use serde_json::Value;
 
-use super::checkpoint::{Checkpoint, WeightsError, map_file};
+use super::checkpoint::{Checkpoint, WeightsError, map_file, release};
 use crate::lm::weights::gguf::{header::Header, names::Layout};
 
 /// Rows that one task dequantises: enough work to be worth handing to another core.
@@ -120,6 +120,7 @@ impl Checkpoint for Gguf {
                 rows_out.iter_mut().for_each(|value| *value -= 1.0);
             }
         });
+        release(&self.bytes, info.range.clone());
         Ok(values)
     }
 }

@@ -1,0 +1,73 @@
+//! What a study can ask of models: number types, experts as nodes; and what there is to compute on.
+
+use serde_json::json;
+
+use crate::sandbox::Sandbox;
+
+const STUDY: &str = r#"
+[study]
+name     = "experts"
+question = "What do experts add?"
+seed     = 1
+
+[stages.model]
+kind   = "load-model"
+source = "model"
+dtype  = "bf16"
+
+[stages.prompts]
+kind   = "prompts"
+tokens = [[3, 14, 15, 92, 65], [35, 89]]
+
+[stages.nodes]
+kind    = "forward"
+inputs  = { model = "model", prompts = "prompts" }
+capture = [{ site = "expert_out", reduce = "norm" }, { site = "logits", reduce = "last" }]
+
+[stages.silenced]
+kind    = "forward"
+inputs  = { model = "model", prompts = "prompts" }
+edits   = [{ op = "zero", site = "expert_out", layers = [1], heads = [2] }]
+capture = [{ site = "expert_out", reduce = "norm" }]
+"#;
+
+fn sandbox(manifest: &str) -> Sandbox {
+    let sandbox = Sandbox::with(manifest);
+    std::fs::create_dir(sandbox.path("model")).unwrap();
+    for file in ["config.json", "model.safetensors"] {
+        sandbox.fixture(&format!("stages/fixtures/deepseek_v2/{file}"), &format!("model/{file}"));
+    }
+    sandbox
+}
+
+#[test]
+fn experts_are_read_and_silenced_in_a_study() {
+    let sandbox = sandbox(STUDY);
+    sandbox.run(&[]);
+    let shown = |what: &str| sandbox.assay(&["show", "study.toml", what]);
+    let nodes = shown("nodes.expert_out");
+    assert_eq!(nodes.code, Some(0), "{}", nodes.stderr);
+    assert!(nodes.stdout.contains("expert"), "{}", nodes.stdout);
+    assert_ne!(nodes.stdout, shown("silenced.expert_out").stdout);
+}
+
+#[test]
+fn a_layer_without_experts_is_a_mistake_at_plan_time() {
+    let planned = sandbox(&STUDY.replace("layers = [1], heads = [2]", "layers = [0]")).assay(&["plan", "study.toml"]);
+    assert_eq!(planned.code, Some(2), "{}", planned.stdout);
+    assert!(planned.stderr.contains("layer 0 has no `expert_out`: it is in the layers 1, 2"), "{}", planned.stderr);
+}
+
+#[test]
+fn devices_are_listed() {
+    let sandbox = Sandbox::with("");
+    let page = sandbox.assay(&["devices"]);
+    assert_eq!(page.code, Some(0));
+    assert!(page.stdout.starts_with("cpu ") && page.stdout.contains("thread"), "{}", page.stdout);
+    let document = sandbox.assay(&["devices", "--json"]).json();
+    assert_eq!(document["devices"][0]["name"], "cpu");
+    assert!(document["devices"][0]["threads"].as_u64().is_some_and(|threads| threads > 0));
+    let has_gpu = document["devices"].as_array().unwrap().len() > 1;
+    assert_eq!(document["auto"], if has_gpu { json!("cuda:0") } else { json!("cpu") });
+    assert_eq!(document["no_cuda"].is_string(), !has_gpu);
+}
