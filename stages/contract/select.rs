@@ -183,9 +183,9 @@ impl JsonSchema for Select {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "\"all\", a half-open range such as \"10..26\", \"5..\" or \"-16..\" (the last 16), a number, or a list of numbers; a negative number counts from the end",
+            "description": "\"all\", a half-open range such as \"10..26\" or \"-16..\", a number, or a list; negative numbers count from the end",
             "anyOf": [
-                { "type": "string", "pattern": r"^(all|-?\d+\.\.(-?\d+)?|\.\.-?\d+)$" },
+                { "type": "string", "pattern": r"^(all|-?\d*\.\.-?\d*)$" },
                 { "type": "integer" },
                 { "type": "array", "items": { "type": "integer" } }
             ]

@@ -181,7 +181,7 @@ window = [1]"#;
         [
             "sit: `sit` is an unknown key",
             "3: expected a string, found the integer 3",
-            "\"5-7\": the string \"5-7\" does not have the form ^(all|\\d+\\.\\.\\d+)$",
+            "\"5-7\": the string \"5-7\" does not have the form ^(all|-?\\d*\\.\\.-?\\d*)$",
             "4: expected a table, found the integer 4",
             "\"nois\": expected \"zero\", \"noise\" or \"scale\", found the string \"nois\"",
             "{ std = 1 }: `op` is missing",
