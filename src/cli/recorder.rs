@@ -1,13 +1,11 @@
 //! Takes down what happens in a run: results as stages finish, failures in `errors.log`, all of it on the screen.
 
-use std::sync::mpsc::Sender;
-
 use assay_cache::Store;
 
 use super::progress::Progress;
 use crate::{
     plan::Plan,
-    report::{Note, Results},
+    report::{Notes, Results},
     run::{Event, Observer, Outcome},
 };
 
@@ -17,7 +15,7 @@ pub struct Recorder<'a> {
     store: &'a Store,
     results: &'a mut Results,
     progress: &'a mut Progress,
-    page: Sender<Note>,
+    page: Notes,
     /// The first result that could not be written.
     pub broken: Option<String>,
 }
@@ -28,7 +26,7 @@ impl<'a> Recorder<'a> {
         store: &'a Store,
         results: &'a mut Results,
         progress: &'a mut Progress,
-        page: Sender<Note>,
+        page: Notes,
     ) -> Self {
         Self { plan, store, results, progress, page, broken: None }
     }
@@ -54,7 +52,6 @@ impl Observer for Recorder<'_> {
             }
             _ => {}
         }
-        // The writer of the page outlives the run; without one, the last page tells what went wrong.
-        let _ = Note::of(event).map(|note| self.page.send(note));
+        self.page.take(event);
     }
 }

@@ -38,7 +38,7 @@ pub fn drawing(graph: &Graph, label: &str) -> String {
     let (w, h) = (layout.width + 2.0 * MARGIN, layout.count as f64 * ROW - (ROW - HEIGHT) + 2.0 * MARGIN);
     let mut svg = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" class=\"graph\" width=\"{w:.0}\" height=\"{h:.0}\" \
-         viewBox=\"0 0 {w:.0} {h:.0}\" role=\"img\" aria-label=\"{}\">\n",
+         viewBox=\"0 0 {w:.0} {h:.0}\" style=\"--width:{w:.0}px\" role=\"img\" aria-label=\"{}\">\n",
         escaped(label)
     );
     // A string takes all that is written to it, here and below.

@@ -6,5 +6,5 @@ mod page;
 mod results;
 
 pub use export::{Formats, export};
-pub use page::{Note, Page};
+pub use page::{Notes, Page};
 pub use results::{Results, replace};

@@ -167,7 +167,7 @@ fn divergence(family: &str, plain: &Outputs, edited: &Outputs) -> f64 {
 /// Heads (1, 0) and (2, 3) get what an edit of a `forward` stage gives them, and diverge as its logits do.
 #[test]
 fn heads_may_be_averaged_or_resampled_instead() {
-    for family in ["gpt_neox", "llama"] {
+    for family in FAMILIES {
         let z = read(family, "capture = [{ site = \"z\" }]", &[]).artifacts.remove("z").unwrap();
         let plain = read(family, "capture = [{ site = \"logits\" }]", &[]);
         for op in ["mean", "resample"] {

@@ -101,16 +101,6 @@ impl Fixture {
     }
 }
 
-/// Every family that has a fixture, in alphabetical order.
-pub fn families() -> Vec<String> {
-    let folders = fs::read_dir(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures")).unwrap();
-    let folders =
-        folders.map(|folder| folder.unwrap().path()).filter(|path| path.join("expected.safetensors").exists());
-    let mut names: Vec<_> = folders.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
-}
-
 /// The largest absolute difference; infinite where lengths differ or something is not finite.
 pub fn distance(a: &[f32], b: &[f32]) -> f32 {
     if a.len() != b.len() {

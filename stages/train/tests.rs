@@ -11,7 +11,7 @@ const INDUCTION: &str = r#"
     batch = 16
     seed = 1
     optimizer = { learning-rate = 3e-3 }
-    log = { every = 20 }
+    log = { every = 20, closely = 20 }
     [model]
     num-hidden-layers = 2
     num-attention-heads = 2

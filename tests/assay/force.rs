@@ -23,7 +23,7 @@ fn what_is_reproduced_stays_as_it_is() {
     let run = sandbox.assay(&["study.toml", "--force", "summary", "--force", "table"]);
     assert_eq!(run.code, Some(0));
     assert!(run.stderr.contains("summary  reproduced in "), "{}", run.stderr);
-    assert!(run.stderr.contains("tables: 2 reproduced, 1 cached; results in"), "{}", run.stderr);
+    assert!(run.stderr.contains("tables: 2 reproduced, 1 cached; report in"), "{}", run.stderr);
 }
 
 #[test]

@@ -11,11 +11,11 @@ fn a_pipe_gets_plain_lines() {
     let lines: Vec<_> = run.stderr.lines().map(|line| line.split(" in ").next().unwrap()).collect();
     let told = ["table …", "table  done", "summary …", "summary  done", "whole …", "whole  done"];
     assert_eq!(lines[..6], told);
-    assert_eq!(lines[6], "tables: 3 ran; results");
+    assert_eq!(lines[6], "tables: 3 ran; report");
     sandbox.edit("of     = [\"mean_x\"]", "of     = [\"std_x\"]");
     let run = sandbox.assay(&["study.toml"]);
     let lines: Vec<_> = run.stderr.lines().map(|line| line.split(" in ").next().unwrap()).collect();
-    assert_eq!(lines, ["2 of 3 stages: 2 cached", "whole …", "whole  done", "tables: 1 ran, 2 cached; results"]);
+    assert_eq!(lines, ["2 of 3 stages: 2 cached", "whole …", "whole  done", "tables: 1 ran, 2 cached; report"]);
 }
 
 #[test]

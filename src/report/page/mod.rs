@@ -72,43 +72,37 @@ pub struct Standing {
     pub progress: Option<String>,
 }
 
-/// What the page takes down of an [`Event`].
-pub enum Note {
-    Started {
-        cell: usize,
-    },
-    Progress {
-        cell: usize,
-        text: String,
-    },
-    Lost {
-        cell: usize,
-    },
-    /// Its entry is read again where a page is written: a run with nothing to do writes none.
-    Cached {
-        cell: usize,
-    },
-    Ended {
-        cell: usize,
-        outcome: Outcome,
-        entry: Option<Box<Entry>>,
-    },
+/// What the page takes down of events.
+enum Note {
+    /// These were finished before. Their entries are read again where a page is written.
+    Cached(Vec<usize>),
+    Started(usize),
+    Progress(usize, String),
+    Lost(usize),
+    Ended(usize, Outcome, Option<Box<Entry>>),
 }
 
-impl Note {
-    pub fn of(event: &Event) -> Option<Self> {
-        Some(match event {
-            Event::Started { cell } => Self::Started { cell: *cell },
-            Event::Progress { cell, done, of, what, .. } => {
-                Self::Progress { cell: *cell, text: format!("{done} of {of} {what}") }
-            }
-            Event::Lost { cell, .. } => Self::Lost { cell: *cell },
-            Event::Ended { cell, outcome: Outcome::Cached, .. } => Self::Cached { cell: *cell },
-            Event::Ended { cell, outcome, entry } => {
-                Self::Ended { cell: *cell, outcome: outcome.clone(), entry: entry.clone() }
-            }
-            _ => return None,
-        })
+/// Takes down what happens in a run, for the thread that writes the page. It tells of cached cells when something else
+/// happens: in a run with nothing to do, never.
+pub struct Notes {
+    tell: Sender<Note>,
+    cached: Vec<usize>,
+}
+
+impl Notes {
+    pub fn take(&mut self, event: &Event) {
+        let note = match event {
+            Event::Started { cell } => Note::Started(*cell),
+            Event::Progress { cell, done, of, what, .. } => Note::Progress(*cell, format!("{done} of {of} {what}")),
+            Event::Lost { cell, .. } => Note::Lost(*cell),
+            Event::Ended { cell, outcome: Outcome::Cached, .. } => return self.cached.push(*cell),
+            Event::Ended { cell, outcome, entry } => Note::Ended(*cell, outcome.clone(), entry.clone()),
+            _ => return,
+        };
+        let cached = std::mem::take(&mut self.cached);
+        // The writer listens as long as somebody can tell.
+        let _ = self.tell.send(Note::Cached(cached));
+        let _ = self.tell.send(note);
     }
 }
 
@@ -144,11 +138,11 @@ impl<'a> Page<'a> {
     }
 
     /// Does `work` while a thread of its own writes the page of what `work` tells, so that no stage waits for a page.
-    pub fn beside<R>(self, work: impl FnOnce(Sender<Note>) -> R) -> (R, Self) {
+    pub fn beside<R>(self, work: impl FnOnce(Notes) -> R) -> (R, Self) {
         let (tell, notes) = channel();
         thread::scope(|threads| {
             let writer = threads.spawn(move || self.keep(&notes));
-            let done = work(tell);
+            let done = work(Notes { tell, cached: vec![] });
             (done, writer.join().unwrap_or_else(|panic| resume_unwind(panic)))
         })
     }
@@ -171,14 +165,16 @@ impl<'a> Page<'a> {
 
     fn on(&mut self, note: Note) {
         match note {
-            Note::Started { cell } => self.stands(cell, "running"),
-            Note::Progress { cell, text } => self.cells[cell].progress = Some(text),
-            Note::Lost { cell } => {
+            Note::Cached(cells) => {
+                return cells.into_iter().for_each(|cell| self.cells[cell] = Standing::of(&Outcome::Cached));
+            }
+            Note::Started(cell) => self.stands(cell, "running"),
+            Note::Progress(cell, text) => self.cells[cell].progress = Some(text),
+            Note::Lost(cell) => {
                 self.entries[cell] = None;
                 self.stands(cell, "waiting");
             }
-            Note::Cached { cell } => return self.cells[cell] = Standing::of(&Outcome::Cached),
-            Note::Ended { cell, outcome, entry } => {
+            Note::Ended(cell, outcome, entry) => {
                 self.cells[cell] = Standing::of(&outcome);
                 self.entries[cell] = entry.map(|entry| *entry);
             }

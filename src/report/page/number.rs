@@ -69,7 +69,7 @@ fn short(value: f64, decimals: Option<usize>) -> String {
     let text = match () {
         () if !value.is_finite() => shortest(value),
         () if value == 0.0 => "0".to_owned(),
-        () if size >= 1e7 || size < 1e-4 => return scientific(value),
+        () if !(1e-4..1e7).contains(&size) => return scientific(value),
         () => format!("{value:.*}", decimals.unwrap_or(digits)),
     };
     signed(if decimals.is_none() && text.contains('.') {

@@ -7,7 +7,7 @@ use crate::{
     Arrived,
     lm::{
         Model, ModelFacts,
-        fixture::{Arrays, device, families},
+        fixture::{Arrays, FAMILIES, device},
         smollm2,
         weights::gguf::Gguf,
     },
@@ -70,7 +70,7 @@ fn entropies_are_those_of_pytorchs_patterns() {
     let toml = "capture = [{ site = \"pattern\", reduce = \"entropy\" },\n\
          { site = \"pattern\", reduce = [\"entropy\", \"mean-heads\", \"mean\"], positions = \"-4..\", as = \"window\" },\n\
          { site = \"pattern\", reduce = \"received-entropy\", as = \"received\" }]";
-    for family in families() {
+    for family in FAMILIES {
         let outputs = run(&family, toml);
         let expected = Fixture::of(&family).expected;
         for (prompt, (run, length)) in [("a", 21), ("b", 14)].into_iter().enumerate() {
@@ -102,7 +102,7 @@ fn norms_means_and_participation_ratios_are_those_of_a_window() {
     let toml = "capture = [{ site = \"resid_post\", reduce = [\"norm\", \"mean\"], positions = \"-6..\", layers = -1 },\n\
          { site = \"v\", reduce = \"participation-ratio\", positions = \"-6..\" },\n\
          { site = \"z\", reduce = [\"mean\", \"norm\"], heads = -1 }]";
-    for family in families() {
+    for family in FAMILIES {
         let outputs = run(&family, toml);
         let expected = Fixture::of(&family).expected;
         for (prompt, (run, length)) in [("a", 21), ("b", 14)].into_iter().enumerate() {
@@ -139,7 +139,7 @@ fn the_lens_on_the_last_layer_gives_the_logits() {
          { site = \"resid_post\", reduce = [\"last\", \"unembed\", \"top-k\"], k = 4, as = \"lens\" },\n\
          { site = \"logits\", reduce = [\"last\", \"top-k\"], k = 4 },\n\
          { site = \"resid_post\", reduce = \"unembed\", final-norm = false, layers = -1, positions = -1, as = \"bare\" }]";
-    for family in families() {
+    for family in FAMILIES {
         let outputs = run(&family, toml);
         let fixture = Fixture::of(&family);
         let logits = Given::of(&fixture.expected, "b.logits"); // [pos, vocab]
@@ -176,7 +176,7 @@ fn the_lens_on_the_last_layer_gives_the_logits() {
 #[test]
 fn the_most_attended_positions_are_those_of_the_mean_pattern() {
     let toml = "capture = [{ site = \"pattern\", reduce = [\"mean-heads\", \"last\", \"top-k\"], k = 5, layers = -1 }]";
-    for family in families() {
+    for family in FAMILIES {
         let outputs = run(&family, toml);
         let pattern = Given::of(&Fixture::of(&family).expected, "b.pattern"); // [layer, head, query, key]
         let heads = pattern.shape[1];

@@ -8,7 +8,7 @@ use crate::{
     generate::Generate,
     lm::{
         ModelFacts,
-        fixture::families,
+        fixture::FAMILIES,
         site::{Extent, Site},
         text::tokens::Tokens,
     },
@@ -32,7 +32,7 @@ fn with(family: &str, toml: &str, others: &[(&str, &Artifact)]) -> Outputs {
 
 #[test]
 fn a_patched_value_projection_gives_pytorchs_logits() {
-    for family in families() {
+    for family in FAMILIES {
         let fixture = Fixture::of(&family);
         let (a, b) = (fixture.ids("a"), fixture.ids("b"));
         let source = run_on(&family, &[("b", &b)], "capture = [{ site = \"v\", layers = 1 }]", &[]);
@@ -51,7 +51,7 @@ fn a_patched_value_projection_gives_pytorchs_logits() {
 
 #[test]
 fn zeroed_heads_give_pytorchs_logits() {
-    for family in families() {
+    for family in FAMILIES {
         let toml = "capture = [{ site = \"logits\" }]\nedits = [\n\
              { op = \"zero\", site = \"z\", layers = 1, heads = 0 }, { op = \"scale\", site = \"z\", layers = -1, heads = -1, factor = 0.0 }]";
         let fixture = Fixture::of(&family);
@@ -68,7 +68,7 @@ fn bits(outputs: &Outputs, port: &str) -> Vec<u32> {
 /// At every site that a family has: noise of 0, a factor of 1, a step of 0, and a patch of a run with itself.
 #[test]
 fn edits_that_change_nothing_change_no_bit() {
-    for family in families() {
+    for family in FAMILIES {
         let facts = ModelFacts::of(&Fixture::of(&family).config).unwrap();
         let read = "capture = [{ site = \"resid_post\" }, { site = \"logits\" }]\n";
         let plain = run(&family, read);
@@ -127,7 +127,7 @@ fn every_edit(family: &str) -> (String, Vec<(&'static str, Artifact)>) {
 
 #[test]
 fn every_edit_does_the_same_alone_and_in_a_batch() {
-    for family in families() {
+    for family in FAMILIES {
         let (edits, ports) = every_edit(&family);
         let others: Vec<(&str, &Artifact)> = ports.iter().map(|(name, artifact)| (*name, artifact)).collect();
         let toml = |batch: usize| format!("capture = [{{ site = \"resid_post\" }}]\nbatch = {batch}\n{edits}");
@@ -149,7 +149,7 @@ fn every_edit_does_the_same_alone_and_in_a_batch() {
 /// edits: an edit acts once, when its position is computed.
 #[test]
 fn edits_while_writing_are_those_of_reading_what_was_written() {
-    for family in families() {
+    for family in FAMILIES {
         let both = both(&family);
         let texts: Vec<(&str, &[u32])> = both.iter().map(|(id, ids)| (*id, ids.as_slice())).collect();
         let edits = "edits = [\n\
