@@ -9,6 +9,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use rustix::{
@@ -63,6 +64,23 @@ pub fn set_aside(path: &Path, why: &str) -> io::Result<Option<PathBuf>> {
         }
     }
     unreachable!("a folder has fewer than 2³² files")
+}
+
+/// Removes a file that nobody has written or touched since `then`, and says whether it did. A writer that touches it
+/// meanwhile finds it gone, or finds it again: never is a file removed whose touching succeeded.
+pub fn remove_if_older(path: &Path, then: SystemTime) -> io::Result<bool> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!(".tmp-gc-{name}"));
+    match fs::rename(path, &aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        renamed => renamed?,
+    }
+    let is_young = fs::symlink_metadata(&aside)?.modified()? > then;
+    if is_young {
+        move_new(&aside, path)?; // where the name has been given anew, what has it is as good
+    }
+    ignore(fs::remove_file(&aside), io::ErrorKind::NotFound)?;
+    Ok(!is_young)
 }
 
 /// Makes a file young. Who may write a file may do so, even if it is somebody else's.
@@ -161,7 +179,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::*;
 
@@ -227,6 +245,20 @@ mod tests {
         }
         assert_eq!(set_aside(&path, "damaged").unwrap(), None);
         assert_eq!(names(home.path()), ["a.damaged-1", "a.damaged-2"]);
+    }
+
+    #[test]
+    fn only_what_is_old_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a");
+        let now = SystemTime::now();
+        let hour = Duration::from_secs(3600);
+        fs::write(&path, "a").unwrap();
+        assert!(!remove_if_older(&path, now - hour).unwrap());
+        assert_eq!(names(home.path()), ["a"]);
+        assert!(remove_if_older(&path, now + hour).unwrap());
+        assert!(!remove_if_older(&path, now + hour).unwrap());
+        assert_eq!(names(home.path()), [""; 0]);
     }
 
     #[test]

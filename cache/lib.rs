@@ -8,10 +8,12 @@
 
 mod artifact;
 mod canonical;
+mod census;
 mod commit;
 mod digest;
 mod durable;
 mod entry;
+mod gc;
 mod layout;
 mod lookup;
 mod preview;
@@ -20,15 +22,18 @@ mod store;
 mod table;
 mod tensor;
 mod unit;
+mod verify;
 
 pub use artifact::{Artifact, Form, Malformed, finite};
 pub use canonical::canonical;
 pub use commit::Committed;
 pub use digest::{Digest, DigestError};
 pub use entry::{Entry, Made, Output};
+pub use gc::{Collect, Collected, Freed};
 pub use lookup::Found;
 pub use recipe::{FORMAT, InputDigests, InputsKey, Key, Labels, Recipe, Slot, Upstream};
 pub use store::{Store, StoreError};
 pub use table::{Column, ColumnKind, ColumnSchema, Table, Values};
 pub use tensor::{Axis, Data, Tensor};
 pub use unit::{Unit, Units};
+pub use verify::{Checked, Fault, NamedBy, Wrong};

@@ -2,7 +2,7 @@
 //!
 //! `README.md` specifies every file; `layout.rs` says where each stands, `commit.rs` how a finished recipe gets in.
 //! Reading takes no lock, creates nothing and writes nothing, except that damage is set aside by name. Leases and the
-//! collection of garbage are not here.
+//! collection of garbage are not here, nor is the check of a whole store.
 
 use std::{
     collections::BTreeMap,
@@ -40,10 +40,10 @@ pub enum StoreError {
 
 /// The file behind the name of a study.
 #[derive(Serialize, Deserialize)]
-struct Study {
-    format: u32,
-    study: String,
-    stages: BTreeMap<String, Key>,
+pub(crate) struct Study {
+    pub format: u32,
+    pub study: String,
+    pub stages: BTreeMap<String, Key>,
 }
 
 impl StoreError {
@@ -60,6 +60,12 @@ impl Store {
 
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether a store stands there: a folder that a run has made.
+    pub fn exists(&self) -> bool {
+        fs::read_to_string(self.root.join("CACHEDIR.TAG"))
+            .is_ok_and(|tag| tag.starts_with("Signature: ") && tag.contains("Assay"))
     }
 
     /// The entry of `key`. One that cannot be parsed is set aside and counts as none.
@@ -202,4 +208,4 @@ pub(crate) fn is_whole(entry: &Entry, key: Key) -> bool {
 
 #[cfg(test)]
 #[path = "store_tests.rs"]
-mod tests;
+pub(crate) mod tests;

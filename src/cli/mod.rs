@@ -4,15 +4,20 @@ mod completions;
 mod exit;
 mod export;
 mod fetch;
+mod gc;
 mod kinds;
+mod new;
 mod plan;
 mod progress;
 mod recorder;
 mod run;
+mod schema;
 mod show;
 mod study;
+mod verify;
+mod whole_store;
 
-use std::{ffi::OsString, path::Path, process::ExitCode};
+use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
 
 use assay_stages::Kind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -48,7 +53,11 @@ enum Command {
     Show(show::Arguments),
     Export(export::Arguments),
     Fetch(fetch::Arguments),
+    Verify(verify::Arguments),
+    Gc(gc::Arguments),
     Stages(kinds::Arguments),
+    Schema(schema::Arguments),
+    New(new::Arguments),
     Completions(completions::Arguments),
 }
 
@@ -69,7 +78,11 @@ pub fn main(catalogue: &'static [Kind]) -> ExitCode {
         Command::Show(arguments) => show::show(&arguments, catalogue),
         Command::Export(arguments) => export::export(&arguments, catalogue),
         Command::Fetch(arguments) => fetch::fetch(&arguments, catalogue),
+        Command::Verify(arguments) => verify::verify(&arguments),
+        Command::Gc(arguments) => gc::gc(&arguments),
         Command::Stages(arguments) => kinds::stages(&arguments, catalogue),
+        Command::Schema(arguments) => schema::schema(&arguments, catalogue),
+        Command::New(arguments) => new::new(&arguments),
         Command::Completions(arguments) => Ok(completions::completions(&arguments)),
     };
     done.unwrap_or_else(|exit| exit).report()
@@ -85,6 +98,11 @@ fn parse(mut arguments: Vec<OsString>) -> Result<Arguments, clap::Error> {
         arguments.insert(1, "run".into());
     }
     Arguments::from_arg_matches(&Arguments::command().try_get_matches_from(arguments)?)
+}
+
+/// Prints a page; a reader that has seen enough closes the pipe.
+fn print(page: &str) {
+    let _ = std::io::stdout().write_all(page.as_bytes());
 }
 
 /// Logs go to stderr; `ASSAY_LOG` sets what is logged (`debug`, `assay_stages=trace`).

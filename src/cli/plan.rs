@@ -4,8 +4,11 @@ use assay_stages::Kind;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{Exit, study::StudyArguments};
-use crate::plan::{Plan, State, states};
+use super::{Exit, print, study::StudyArguments};
+use crate::{
+    manifest::visible,
+    plan::{Plan, State, states},
+};
 
 /// Show what would run and what is cached
 #[derive(Args)]
@@ -24,7 +27,7 @@ pub fn plan(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
     if arguments.json {
         println!("{:#}", document(&plan, &states));
     } else {
-        print!("{}", page(&plan, &states));
+        print(&visible(&page(&plan, &states)));
     }
     Ok(Exit::DONE)
 }

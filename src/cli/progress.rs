@@ -9,6 +9,7 @@ use std::{
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::{
+    manifest::visible,
     plan::Plan,
     report::Results,
     run::{Event, Finding, Held, Outcome, Record, StopKind, Verdict},
@@ -141,6 +142,7 @@ impl Progress {
 
     /// Prints a line without disturbing the live ones.
     fn say(&self, line: &str) {
+        let line = visible(line);
         match &self.screen {
             Screen::Live(lines, _) => lines.suspend(|| eprintln!("{line}")),
             Screen::Quiet | Screen::Lines(_) => eprintln!("{line}"),
@@ -149,8 +151,8 @@ impl Progress {
 
     /// The last lines of a run: what was done, what was expected, and where the results are.
     pub fn conclude(&self, plan: &Plan, record: &Record, told: &Told, results: &Results) {
-        told.verdicts.iter().for_each(|verdict| eprintln!("{}", judgement(verdict)));
-        told.findings.iter().for_each(|finding| eprintln!("{}", sentence(finding)));
+        told.verdicts.iter().for_each(|verdict| self.say(&judgement(verdict)));
+        told.findings.iter().for_each(|finding| self.say(&sentence(finding)));
         let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
         let parts: Vec<_> = ["ran", "cached", "failed", "skipped", "stopped"]
             .iter()

@@ -14,6 +14,7 @@ use super::{
     study::{StudyArguments, check_stages},
 };
 use crate::{
+    manifest::visible,
     plan::Plan,
     report::Results,
     run::{self, Finding, Held, Options, Outcome, Record, Stop, StopKind},
@@ -67,13 +68,14 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     let stop = Stop::on_signals().map_err(|error| Exit::failed(format!("cannot listen for signals: {error}")))?;
     let plan = fetched(arguments, catalogue)?;
     let store = arguments.study.store();
+    // Before anything is computed: `gc` keeps what a study names, even where its run is killed.
+    remember(arguments, &plan, &store)?;
     let session = open_session(&arguments.device);
     let mut results = Results::at(arguments.results.join(arguments.study.results_name(&plan)));
     let mut progress = Progress::new(&plan, arguments.json);
     let mut recorder = Recorder::new(&plan, &store, &mut results, &mut progress);
     let record = run::run(&plan, &store, &*session, &stop, &options(arguments, &plan), &mut recorder)?;
     let broken = recorder.broken.take();
-    remember(arguments, &plan, &store)?;
     let told = Told {
         verdicts: run::verdicts(&plan, &record.entries, &store),
         findings: run::findings(&plan, &record.entries, &store),
@@ -99,7 +101,7 @@ fn fetched(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Plan, Ex
     }
     let wanted = plan.wanted(&arguments.stages);
     for (id, error) in run::fetch(&plan, &wanted, |id| eprintln!("fetching what `{id}` reads …")) {
-        eprintln!("warning: `{id}`: {error}");
+        eprintln!("{}", visible(&format!("warning: `{id}`: {error}")));
     }
     arguments.study.plan(catalogue, arguments.json)
 }

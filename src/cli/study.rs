@@ -41,11 +41,7 @@ impl StudyArguments {
     }
 
     pub fn store(&self) -> Store {
-        let named = self
-            .store
-            .clone()
-            .or_else(|| env::var_os("ASSAY_STORE").filter(|name| !name.is_empty()).map(PathBuf::from));
-        Store::at(named.unwrap_or_else(|| default_store(&self.manifest)))
+        store_for(self.store.as_deref(), &self.manifest)
     }
 
     /// The name of the study's folder of results: variants made with `--set` have folders of their own.
@@ -71,6 +67,12 @@ pub fn check_stages(plan: &Plan, names: &[String]) -> Result<(), Exit> {
 pub fn no_such<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Exit {
     let help = suggest(name, &format!("{what}s"), known).unwrap_or_default();
     Exit::usage(format!("there is no {what} `{name}`\n  help: {help}"))
+}
+
+/// The store that is named, else that of the environment, else the one of a manifest at this path.
+pub fn store_for(named: Option<&Path>, manifest: &Path) -> Store {
+    let ours = || env::var_os("ASSAY_STORE").filter(|name| !name.is_empty()).map(PathBuf::from);
+    Store::at(named.map(Path::to_owned).or_else(ours).unwrap_or_else(|| default_store(manifest)))
 }
 
 /// `cache/store` in the nearest folder above the manifest that has it, else `.assay` beside the manifest.

@@ -42,7 +42,10 @@ fn that_path(text: Spanned<String>, problems: &mut Vec<Problem>) -> Option<Spann
     let parts: Vec<_> = text.value.replace("..", "\0").split('.').map(|part| part.replace('\0', "..")).collect();
     if !is_name(&parts[0]) || parts.iter().any(String::is_empty) {
         let message = format!("expected \"stage.port.column\", found {:?}", text.value);
-        problems.push(Problem::new(text.span, message));
+        problems.push(
+            Problem::new(text.span, message)
+                .help("as in \"ranking.avg_synergy\": a stage, then one of its outputs or columns"),
+        );
         return None;
     }
     Some(Spanned { span: text.span, value: parts })

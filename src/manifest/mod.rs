@@ -16,6 +16,7 @@ mod place;
 mod problem;
 mod read;
 mod render;
+mod schema;
 mod settings;
 mod shape;
 mod spelling;
@@ -30,11 +31,13 @@ mod words;
 use std::{path::PathBuf, sync::Arc};
 
 pub use canonical::canonical_params;
+pub use excerpt::visible;
 pub use fields::unknown;
-pub use label::encode_label;
+pub use label::{encode_label, is_study_name};
 pub use lower::{Lowering, lower_cell};
 pub use node::{Base, Node, NodeValue, Span, Spanned};
 pub use problem::{Place, Problem, Problems};
+pub use schema::schema;
 pub use shape::Shape;
 pub use spelling::suggest;
 pub use substitute::Scope;
@@ -94,6 +97,8 @@ pub struct StageDecl {
     pub title: Option<String>,
     /// Everything that is not reserved: a table node.
     pub params: Node,
+    /// Its `over` or its `inputs` could not be understood: what is here of them is not all, and its cells are not known.
+    pub is_partial: bool,
 }
 
 /// One key of a stage's `inputs`.

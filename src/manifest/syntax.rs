@@ -48,7 +48,7 @@ fn syntax_error(error: &Error, text: &str) -> Problem {
     let span = error.span().unwrap_or(text.len()..text.len());
     match error.message() {
         message if message.contains("recurs") => Problem::new(span, TOO_DEEP),
-        "duplicate key" => Problem::new(span, "this key is already there"),
+        "duplicate key" => Problem::new(span, "this key is already there").help("remove one of the two"),
         message => Problem::new(span, format!("this is not TOML: {message}")),
     }
 }

@@ -7,6 +7,7 @@
 mod cells;
 mod digests;
 mod expectations;
+mod exports;
 mod order;
 mod ports;
 mod sources;
