@@ -18,8 +18,10 @@ fn expect(node: Node, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Expe
     let mut fields = Fields::of(node, problems)?;
     let that = fields.required("that", "what is compared: \"stage.port.column\"");
     let that = that.and_then(|text| that_path(text, fields.problems));
+    let before = fields.problems.len();
     let cell = fields.table("cell").unwrap_or_default();
     let cell = cell.into_iter().filter_map(|entry| label(entry, axes, fields.problems)).collect();
+    let is_partial = fields.problems.len() > before;
     let r#where = fields.table("where").unwrap_or_default();
     let r#where = r#where.into_iter().filter_map(|entry| condition(entry, fields.problems)).collect();
     let equals = fields.take("equals");
@@ -33,7 +35,7 @@ fn expect(node: Node, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Expe
     let source = fields.string("source").map(|text| text.value);
     check_tolerance(equals.as_ref(), within.or(within_relative), &mut fields);
     fields.finish("key in [[expect]]");
-    Some(Expect { that: that?, cell, r#where, equals: equals?, within, within_relative, weights, source })
+    Some(Expect { that: that?, cell, r#where, equals: equals?, within, within_relative, weights, source, is_partial })
 }
 
 /// `stage.port.column` or deeper, split at the dots.

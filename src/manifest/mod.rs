@@ -132,6 +132,8 @@ pub struct Expect {
     /// Digest of the weights this holds for: `blake3:…`.
     pub weights: Option<Spanned<String>>,
     pub source: Option<String>,
+    /// Its `cell` could not be understood: which cell is meant is not known.
+    pub is_partial: bool,
 }
 
 /// One line of `[export]`: a path and what to write there.

@@ -1,6 +1,8 @@
 //! Expectations name stages, cells, ports and columns: a name that leads nowhere is a mistake of the manifest, as far as
 //! it is known before anything is computed.
 
+use std::collections::BTreeSet;
+
 use super::{Cell, exports, unknown};
 use crate::manifest::{Expect, Manifest, Problem, Span, encode_label};
 
@@ -21,12 +23,15 @@ fn check_expect(manifest: &Manifest, cells: &[Option<Cell>], expect: &Expect, pr
     let Some(first) = cells.first() else { return };
     match cells.iter().filter(|cell| picks(expect, cell)).count() {
         1 => {}
+        _ if expect.is_partial => {}
         0 => {
             let span = expect.cell.first().map_or(&expect.that.span, |(axis, _)| &axis.span);
-            problems.push(
-                Problem::new(span.clone(), format!("`cell` picks no cell of `{stage}`"))
-                    .help(format!("its cells are {}", some(&cells))),
-            );
+            problems.push(Problem::new(span.clone(), format!("`cell` picks no cell of `{stage}`")).help(
+                match first.folder() {
+                    None => "it has no axes: leave `cell` out".to_owned(),
+                    Some(_) => format!("its cells are {}", some(&cells)),
+                },
+            ));
         }
         _ => problems.push(
             Problem::new(expect.that.span.clone(), format!("`{stage}` has several cells"))
@@ -49,7 +54,10 @@ fn check_address(expect: &Expect, cell: &Cell, stage: &str, problems: &mut Vec<P
             let problem = Problem::new(span, format!("`{stage}.{}` is a figure, which holds no values", output.name));
             problems.push(problem.help("expect something of what is drawn"));
         }
-        ("tensor", _, []) => rows(expect, "axis", output.ty.axes.iter().map(String::as_str), problems),
+        ("tensor", _, []) => {
+            let axes: BTreeSet<&str> = output.ty.axes.iter().map(String::as_str).collect();
+            rows(expect, "axis", axes.iter().copied(), problems);
+        }
         ("tensor", _, [name, ..]) => problems.push(unknown(span, &format!("output of `{stage}`"), name, outputs())),
         ("table", Some(columns), []) => {
             let problem = Problem::new(span, format!("`{stage}.{}` is a table: which column?", output.name));

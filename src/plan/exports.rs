@@ -15,6 +15,7 @@ pub fn check(manifest: &Manifest, cells: &[Option<Cell>], problems: &mut Vec<Pro
     for export in &manifest.exports {
         check_artifact(manifest, cells, export, problems);
         match inside(&export.path.value) {
+            None if export.path.value.is_empty() => {} // which is told
             None => {
                 let message = format!("\"{}\" leads out of the folder of the export", export.path.value);
                 let problem = Problem::new(export.path.span.clone(), message);

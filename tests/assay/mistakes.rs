@@ -33,7 +33,9 @@ fn refused(sandbox: &Sandbox, arguments: &[&str]) -> String {
     let run = sandbox.assay(arguments);
     assert_eq!(run.code, Some(2), "{}\n{}", run.stdout, run.stderr);
     assert_eq!(run.stdout, "");
-    run.stderr.replace(sandbox.path("").to_str().unwrap(), "<folder>/")
+    let folder = sandbox.path("");
+    let folder = folder.to_str().unwrap();
+    run.stderr.replace(folder, "<folder>/").replace(folder.trim_end_matches('/'), "<folder>")
 }
 
 fn snapshot(name: &str, manifest: &str, said: String) {
@@ -345,7 +347,17 @@ tokens = [[1, 2, 3]]
 [stages.capture]
 kind    = "generate"
 inputs  = { model = "model", prompts = "prompts" }
-capture = [{ site = "z", layers = "3..1" }, { site = "q", layers = "1-3" }, { site = "k", layers = "0..99" }]
+capture = [{ site = "q", layers = "1-3" }]
+
+[stages.empty]
+kind    = "generate"
+inputs  = { model = "model", prompts = "prompts" }
+capture = [{ site = "q", layers = "3..1" }]
+
+[stages.beyond]
+kind    = "generate"
+inputs  = { model = "model", prompts = "prompts" }
+capture = [{ site = "q", layers = "0..99" }]
 "#;
     bad_names: r#"
 [params]
@@ -651,7 +663,6 @@ source = "{toml}"
         ("[stages.verdict]", "[stages.\"{}\"]"),
         ("table = \"table\"", "\"{}\" = \"table.{}\""),
         ("over   = [\"label\"]", "over   = [\"{}\"]"),
-        ("that   = \"table.number\"", "that   = \"table.{}\""),
         ("is = \"1\"", "is = \"{}\""),
         ("is = \"1\"", "is = \"${{}}\""),
     ] {
@@ -659,6 +670,8 @@ source = "{toml}"
         sandbox.write("study.toml", manifest.replacen(from, &to.replace("{}", &toml), 1));
         harmless(&["plan", "study.toml"], 2);
     }
+    sandbox.write("study.toml", manifest.replace("\"table.number\"", &format!("\"table.{toml}\"")));
+    assert!(harmless(&["run", "study.toml"], 3).contains("there is no column"));
     sandbox.write("study.toml", manifest.replace("question", &format!("question{ESCAPE}")));
     harmless(&["plan", "study.toml"], 2);
 }
