@@ -1,5 +1,6 @@
 //! The check of a whole store: every entry is whole, every blob has its digest, every output has its blob, every file of
-//! units is whole. What is wrong is set aside, never deleted, and told with those who named it.
+//! units is whole. What is wrong is set aside, never deleted, and told with those who named it. An entry that has lost an
+//! output is set aside too: a plan reads entries only, and would promise what is not there.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -89,7 +90,10 @@ impl Store {
             units.par_iter().map(|item| self.checked_units(item, &advance)).filter_map(Result::err).collect();
         let mut faults: Vec<Fault> = entries.into_iter().filter_map(Result::err).chain(blobs).chain(torn).collect();
         faults.extend(self.missing(&owners, &faults));
-        faults.iter_mut().for_each(|fault| fault.named_by = named_by(&fault.path, &owners, &stages));
+        for fault in &mut faults {
+            fault.named_by = named_by(&fault.path, &owners, &stages);
+            self.set_owners_aside(fault);
+        }
         faults.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Checked { entries: census.entries.len(), blobs: census.blobs.len(), units: units.len(), bytes: all, faults })
     }
@@ -146,6 +150,17 @@ impl Store {
         let paths = owners.keys().map(|digest| self.blob_path(*digest)).filter(|path| !path.exists());
         let fault = |path: PathBuf| Fault { path, wrong: Wrong::Missing, aside: None, named_by: vec![] };
         paths.map(|path| self.inside(&path)).filter(|path| !told.contains(path)).map(fault).collect()
+    }
+
+    /// Sets the entries aside that name a blob which is not there any more.
+    fn set_owners_aside(&self, fault: &mut Fault) {
+        if !fault.path.starts_with("blobs") || matches!(fault.wrong, Wrong::Unreadable(_)) {
+            return;
+        }
+        let failed = fault.named_by.iter().find_map(|named| self.set_aside(named.key).err());
+        if let Some(error) = failed {
+            fault.wrong = Wrong::Unreadable(format!("an entry that names it stays, since {error}"));
+        }
     }
 
     fn set_aside_as_damaged(&self, path: &Path, reason: String) -> Fault {

@@ -54,8 +54,19 @@ fn a_damaged_blob_is_set_aside_and_told_with_its_stage() {
     assert_eq!(named.stages, ["spine: count[n=1]"]);
     assert_eq!(fs::read(store.root().join(fault.aside.as_ref().unwrap())).unwrap(), bytes, "nothing is deleted");
 
+    assert!(store.entry(made.key).unwrap().is_none(), "a plan promises nothing that is not there");
+    assert!(files(&store).iter().any(|file| file.ends_with(".superseded-1")));
+    assert_eq!(checked(&store).faults, []);
+}
+
+#[test]
+fn a_blob_that_is_not_there_is_told_and_its_entry_set_aside() {
+    let (_home, store, made) = whole();
+    fs::remove_file(blob(&store, &made.outputs["long"])).unwrap();
     let found = checked(&store).faults;
-    assert!(matches!(&found[..], [Fault { wrong: Wrong::Missing, named_by, .. }] if named_by.len() == 1), "{found:?}");
+    let [Fault { wrong: Wrong::Missing, named_by, .. }] = &found[..] else { panic!("one is missing, not {found:?}") };
+    assert_eq!((named_by[0].key, named_by[0].port.as_deref()), (made.key, Some("long")));
+    assert!(store.entry(made.key).unwrap().is_none());
 }
 
 #[test]

@@ -15,8 +15,8 @@ use crate::manifest::visible;
 
 /// Check every entry, blob and unit of a store against its digest
 ///
-/// What is damaged is set aside under a name that nothing reads, never deleted; the stages that made it run again in the
-/// next run. Exits 0 if all is well, 1 if something was wrong.
+/// What is damaged is set aside under a name that nothing reads, never deleted, and so are the entries that named it: their
+/// stages run again in the next run. Exits 0 if all is well, 1 if something was wrong.
 #[derive(Args)]
 #[command(after_help = "\
 Examples:
