@@ -49,10 +49,15 @@ struct Pointer {
 impl Store {
     /// An entry whose kind, version, parameters and input bytes are these, whichever stages made the inputs.
     pub fn same(&self, key: InputsKey) -> Result<Option<Entry>, StoreError> {
+        let Some(pointed) = self.pointed(key)? else { return Ok(None) };
+        Ok(self.entry(pointed)?.filter(|entry| entry.inputs_key == key))
+    }
+
+    /// The key that the pointer of an inputs-key names, if there is one that can be read.
+    pub(crate) fn pointed(&self, key: InputsKey) -> Result<Option<Key>, StoreError> {
         let path = self.pointer_path(key);
         let bytes = durable::read(&path).map_err(StoreError::io("read", &path))?;
-        let Some(pointer) = bytes.and_then(|bytes| parsed::<Pointer>(&bytes)) else { return Ok(None) };
-        Ok(self.entry(pointer.key)?.filter(|entry| entry.inputs_key == key))
+        Ok(bytes.and_then(|bytes| parsed::<Pointer>(&bytes)).map(|pointer| pointer.key))
     }
 
     /// Writes the outputs' blobs, then the entry. `entry.outputs` is filled in here.
@@ -104,7 +109,11 @@ impl Store {
         let text = checked(&entry, &path)?;
         while !self.place_new(&path, text.as_bytes())? {
             match self.entry(entry.key)? {
-                Some(theirs) if self.serves(&theirs, &entry) => return Ok(Committed::Adopted(theirs)),
+                // Made young before it is relied on: one that the collector has just taken is written anew.
+                Some(theirs) if self.serves(&theirs, &entry) => match durable::touch(&path) {
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    _ => return Ok(Committed::Adopted(theirs)),
+                },
                 Some(_) => self.set_aside(entry.key)?,
                 None => {} // it was damaged, or somebody else has set it aside
             }

@@ -42,6 +42,13 @@ impl Digest {
         Ok(Self(*hasher.finalize().as_bytes()))
     }
 
+    /// The digest of all that a reader gives, however much that is.
+    pub fn of_reader(reader: impl io::Read) -> io::Result<Self> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(reader)?;
+        Ok(Self(*hasher.finalize().as_bytes()))
+    }
+
     /// The first two hexadecimal digits: the folder in which a store keeps what has this name.
     pub fn shard(&self) -> String {
         format!("{:02x}", self.0[0])

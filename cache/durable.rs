@@ -9,6 +9,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use rustix::{
@@ -114,6 +115,23 @@ fn aside_name(path: &Path, why: &str, n: u32) -> PathBuf {
     path.with_file_name(format!("{}.{why}-{n}", name.strip_suffix(".json").unwrap_or(&name)))
 }
 
+/// Removes a file that nobody has written or touched since `then`, and says whether it did. A writer that touches it
+/// meanwhile finds it gone, or finds it again: never is a file removed whose touching succeeded.
+pub fn remove_if_older(path: &Path, then: SystemTime) -> io::Result<bool> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let aside = path.with_file_name(format!(".tmp-gc-{name}"));
+    match fs::rename(path, &aside) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        renamed => renamed?,
+    }
+    let is_young = fs::symlink_metadata(&aside)?.modified()? > then;
+    if is_young {
+        move_new(&aside, path)?; // where the name has been given anew, what has it is as good
+    }
+    ignore(fs::remove_file(&aside), io::ErrorKind::NotFound)?;
+    Ok(!is_young)
+}
+
 /// Makes a file young. Who may write a file may do so, even if it is somebody else's.
 pub fn touch(path: &Path) -> io::Result<()> {
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
@@ -210,7 +228,7 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     use super::*;
 
@@ -301,6 +319,20 @@ mod tests {
         assert_eq!(read(&path).unwrap().unwrap(), b"old");
         remove_exactly(&path, b"old").unwrap();
         remove_exactly(&path, b"old").unwrap();
+        assert_eq!(names(home.path()), [""; 0]);
+    }
+
+    #[test]
+    fn only_what_is_old_is_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a");
+        let now = SystemTime::now();
+        let hour = Duration::from_secs(3600);
+        fs::write(&path, "a").unwrap();
+        assert!(!remove_if_older(&path, now - hour).unwrap());
+        assert_eq!(names(home.path()), ["a"]);
+        assert!(remove_if_older(&path, now + hour).unwrap());
+        assert!(!remove_if_older(&path, now + hour).unwrap());
         assert_eq!(names(home.path()), [""; 0]);
     }
 

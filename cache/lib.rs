@@ -8,11 +8,13 @@
 
 mod artifact;
 mod canonical;
+mod census;
 mod commit;
 mod compare;
 mod digest;
 mod durable;
 mod entry;
+mod gc;
 mod history;
 mod holder;
 mod layout;
@@ -26,6 +28,7 @@ mod summary;
 mod table;
 mod tensor;
 mod unit;
+mod verify;
 mod weights;
 
 pub use artifact::{Artifact, Form, Malformed, finite};
@@ -34,6 +37,7 @@ pub use commit::{Committed, Recommitted};
 pub use compare::{CellDifference, Change, ColumnDifference, Difference, FieldDifference};
 pub use digest::{Digest, DigestError};
 pub use entry::{Entry, Made, Output};
+pub use gc::{Collect, Collected, Freed};
 pub use history::{Aside, Saved};
 pub use holder::Holder;
 pub use lease::{Claim, HEARTBEAT, Leases, Watch};
@@ -44,4 +48,5 @@ pub use summary::Summary;
 pub use table::{Column, ColumnKind, ColumnSchema, Table, Values};
 pub use tensor::{Axis, Data, Tensor};
 pub use unit::{Unit, Units};
+pub use verify::{Checked, Fault, NamedBy, Wrong};
 pub use weights::Weights;

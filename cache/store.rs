@@ -1,8 +1,8 @@
 //! The store on disk: blobs, entries, the index of inputs, and what each study named last.
 //!
 //! `README.md` specifies every file; `layout.rs` says where each stands, `commit.rs` how a finished recipe gets in.
-//! Reading takes no lock, creates nothing and writes nothing, except that damage is set aside by name. Leases are
-//! in `lease.rs`; the collection of garbage is not here.
+//! Reading takes no lock, creates nothing and writes nothing, except that damage is set aside by name. Leases are in
+//! `lease.rs`, the collection of garbage in `gc.rs`, the check of a whole store in `verify.rs`.
 
 use std::{
     collections::BTreeMap,
@@ -40,10 +40,13 @@ pub enum StoreError {
 
 /// The file behind the name of a study.
 #[derive(Serialize, Deserialize)]
-struct Study {
-    format: u32,
-    study: String,
-    stages: BTreeMap<String, Key>,
+pub(crate) struct Study {
+    pub format: u32,
+    pub study: String,
+    pub stages: BTreeMap<String, Key>,
+    /// What a run that is under way, or was killed, set out to finish.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub begun: BTreeMap<String, Key>,
 }
 
 impl StoreError {
@@ -60,6 +63,12 @@ impl Store {
 
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Whether a store stands there: a folder that a run has made.
+    pub fn exists(&self) -> bool {
+        fs::read_to_string(self.root.join("CACHEDIR.TAG"))
+            .is_ok_and(|tag| tag.starts_with("Signature: ") && tag.contains("Assay"))
     }
 
     /// The entry of `key`. One that cannot be parsed is set aside and counts as none.
@@ -145,27 +154,49 @@ impl Store {
         durable::ignore(removed, ErrorKind::DirectoryNotEmpty).map_err(StoreError::io("remove", &path))
     }
 
-    /// Remembers which key each stage of a study has: what `--why` compares with and what `gc` starts from.
-    /// Written only when it differs from what is there.
-    pub fn remember_study(&self, study: &str, keys: &BTreeMap<String, Key>) -> Result<(), StoreError> {
-        if self.study(study)?.as_ref() == Some(keys) {
+    /// Notes which keys a run sets out to finish, so that `gc` keeps what it finishes even where it is killed. Nothing
+    /// is written where all of them were finished before.
+    pub fn begin_study(&self, study: &str, keys: &BTreeMap<String, Key>) -> Result<(), StoreError> {
+        let stages = self.study_record(study)?.map(|record| record.stages).unwrap_or_default();
+        if stages == *keys {
             return Ok(());
         }
-        self.prepare()?;
-        let path = self.study_path(study);
-        let text = line(&Study { format: FORMAT, study: study.to_owned(), stages: keys.clone() });
-        self.replace(&path, text.as_bytes(), true)
+        self.write_study(Study { format: FORMAT, study: study.to_owned(), stages, begun: keys.clone() })
     }
 
-    /// What `remember_study` wrote last.
+    /// Remembers under which key each stage of a study was finished last: what `--why` compares with and what `gc`
+    /// starts from. Written only when it differs from what is there.
+    pub fn remember_study(&self, study: &str, keys: &BTreeMap<String, Key>) -> Result<(), StoreError> {
+        if self.study_record(study)?.is_some_and(|record| record.stages == *keys && record.begun.is_empty()) {
+            return Ok(());
+        }
+        self.write_study(Study {
+            format: FORMAT,
+            study: study.to_owned(),
+            stages: keys.clone(),
+            begun: BTreeMap::new(),
+        })
+    }
+
+    /// What `remember_study` wrote last; none where no run has finished anything.
     pub fn study(&self, study: &str) -> Result<Option<BTreeMap<String, Key>>, StoreError> {
+        let finished = |record: Study| (!record.stages.is_empty() || record.begun.is_empty()).then_some(record.stages);
+        Ok(self.study_record(study)?.and_then(finished))
+    }
+
+    fn study_record(&self, study: &str) -> Result<Option<Study>, StoreError> {
         let path = self.study_path(study);
         let Some(bytes) = durable::read(&path).map_err(StoreError::io("read", &path))? else { return Ok(None) };
         let found = parsed::<Study>(&bytes);
         if found.is_none() {
             durable::set_aside(&path, "damaged").map_err(StoreError::io("set aside the damaged", &path))?;
         }
-        Ok(found.filter(|found| found.format == FORMAT).map(|found| found.stages))
+        Ok(found.filter(|found| found.format == FORMAT))
+    }
+
+    fn write_study(&self, record: Study) -> Result<(), StoreError> {
+        self.prepare()?;
+        self.replace(&self.study_path(&record.study), line(&record).as_bytes(), true)
     }
 
     /// Sets damaged bytes aside, and says so.
@@ -233,4 +264,4 @@ pub(crate) fn is_whole(entry: &Entry, key: Key) -> bool {
 
 #[cfg(test)]
 #[path = "store_tests.rs"]
-mod tests;
+pub(crate) mod tests;

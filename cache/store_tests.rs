@@ -16,14 +16,14 @@ use tempfile::TempDir;
 use super::*;
 use crate::{Committed, Data, Digest, InputsKey, Made, Output, Recipe, Recommitted, Slot, Table, Tensor, Values};
 
-fn store() -> (TempDir, Store) {
+pub(crate) fn store() -> (TempDir, Store) {
     let home = tempfile::tempdir().unwrap();
     let store = Store::at(home.path().join("store"));
     (home, store)
 }
 
 /// An entry that still lacks outputs; `n` makes its recipe, `inputs` its inputs-key.
-fn entry(n: u64, inputs: &str) -> Entry {
+pub(crate) fn entry(n: u64, inputs: &str) -> Entry {
     let recipe = Recipe {
         format: FORMAT,
         kind: "count".into(),
@@ -43,11 +43,11 @@ fn entry(n: u64, inputs: &str) -> Entry {
     }
 }
 
-fn tensor(n: u64) -> Artifact {
+pub(crate) fn tensor(n: u64) -> Artifact {
     Artifact::Tensor(Tensor::new(&["step"], Data::F64(Array1::from_elem(1000, n as f64).into_dyn())))
 }
 
-fn outputs(n: u64) -> BTreeMap<String, Artifact> {
+pub(crate) fn outputs(n: u64) -> BTreeMap<String, Artifact> {
     let table = Table::default().with("n", Values::Int(vec![Some(n as i64), None]));
     let long = "long ".repeat(1000);
     BTreeMap::from([
@@ -59,7 +59,7 @@ fn outputs(n: u64) -> BTreeMap<String, Artifact> {
     ])
 }
 
-fn new(committed: Committed) -> Entry {
+pub(crate) fn new(committed: Committed) -> Entry {
     match committed {
         Committed::New(entry) => entry,
         Committed::Adopted(_) => panic!("nobody else commits here"),
@@ -67,7 +67,7 @@ fn new(committed: Committed) -> Entry {
 }
 
 /// Every file in the store, by its path in it.
-fn files(store: &Store) -> Vec<String> {
+pub(crate) fn files(store: &Store) -> Vec<String> {
     fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
@@ -82,7 +82,7 @@ fn files(store: &Store) -> Vec<String> {
     found
 }
 
-fn blob(store: &Store, output: &Output) -> PathBuf {
+pub(crate) fn blob(store: &Store, output: &Output) -> PathBuf {
     let digest = output.digest.to_string();
     store.root().join("blobs").join(&digest[..2]).join(digest)
 }

@@ -1,6 +1,7 @@
 //! The last lines of a run: what was decided, what was expected, what was done, and where the results are.
 
 use crate::{
+    manifest::visible,
     plan::Plan,
     report::Results,
     run::{Control, Finding, Held, Record, Verdict},
@@ -17,20 +18,25 @@ pub struct Told {
 const COUNTED: [&str; 7] = ["ran", "reproduced", "same", "cached", "failed", "skipped", "stopped"];
 
 pub fn conclude(plan: &Plan, record: &Record, told: &Told, results: &Results) {
-    told.verdicts.iter().for_each(|verdict| eprintln!("{}", judgement(verdict)));
-    told.controls.iter().for_each(|control| eprintln!("{}", check(control)));
-    told.findings.iter().for_each(|finding| eprintln!("{}", sentence(finding)));
+    told.verdicts.iter().for_each(|verdict| say(&judgement(verdict)));
+    told.controls.iter().for_each(|control| say(&check(control)));
+    told.findings.iter().for_each(|finding| say(&sentence(finding)));
     let (study, page) = (&plan.manifest.study.name.value, results.page());
     let page = page.display();
     let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
     let counts = counted(count);
     if record.nothing_to_do() {
-        eprintln!("{study}: nothing to do, all {} stages are cached; report in {page}", count("cached"));
+        say(&format!("{study}: nothing to do, all {} stages are cached; report in {page}", count("cached")));
     } else if record.stopped.is_some() {
-        eprintln!("{study}: stopped ({counts}); the same command goes on from here; report in {page}");
+        say(&format!("{study}: stopped ({counts}); the same command goes on from here; report in {page}"));
     } else {
-        eprintln!("{study}: {counts}; report in {page}");
+        say(&format!("{study}: {counts}; report in {page}"));
     }
+}
+
+/// A line on stderr, safe for a terminal whatever a manifest or an artifact holds.
+fn say(line: &str) {
+    eprintln!("{}", visible(line));
 }
 
 /// `3 ran, 2 cached`

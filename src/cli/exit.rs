@@ -4,7 +4,7 @@ use std::{io::IsTerminal, process::ExitCode};
 
 use serde_json::json;
 
-use crate::manifest::Problems;
+use crate::manifest::{Problems, visible};
 
 /// An exit code, and what to say on stderr.
 #[derive(Debug)]
@@ -24,12 +24,12 @@ impl Exit {
 
     /// A stage, the store or a file failed.
     pub fn failed(message: impl Into<String>) -> Self {
-        Self { code: 1, message: Some(format!("error: {}", message.into())) }
+        Self { code: 1, message: Some(visible(&format!("error: {}", message.into()))) }
     }
 
     /// The command line asks for something that is not there.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self { code: 2, message: Some(format!("error: {}", message.into())) }
+        Self { code: 2, message: Some(visible(&format!("error: {}", message.into()))) }
     }
 
     /// The manifest has mistakes. Under `--json` they go to stdout as a document.

@@ -8,20 +8,25 @@ mod diff;
 mod exit;
 mod export;
 mod fetch;
+mod gc;
 mod graph;
 mod kinds;
 mod live;
+mod new;
 mod pace;
 mod plan;
 mod progress;
 mod reasons;
 mod recorder;
 mod run;
+mod schema;
 mod select;
 mod show;
 mod status;
 mod study;
 mod values;
+mod verify;
+mod whole_store;
 
 use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
 
@@ -64,7 +69,11 @@ enum Command {
     Export(export::Arguments),
     Fetch(fetch::Arguments),
     Graph(graph::Arguments),
+    Verify(verify::Arguments),
+    Gc(gc::Arguments),
     Stages(kinds::Arguments),
+    Schema(schema::Arguments),
+    New(new::Arguments),
     Devices(devices::Arguments),
     Completions(completions::Arguments),
 }
@@ -89,7 +98,11 @@ pub fn main(catalogue: &'static [Kind]) -> ExitCode {
         Command::Export(arguments) => export::export(&arguments, catalogue),
         Command::Fetch(arguments) => fetch::fetch(&arguments, catalogue),
         Command::Graph(arguments) => graph::graph(&arguments, catalogue),
+        Command::Verify(arguments) => verify::verify(&arguments),
+        Command::Gc(arguments) => gc::gc(&arguments),
         Command::Stages(arguments) => kinds::stages(&arguments, catalogue),
+        Command::Schema(arguments) => schema::schema(&arguments, catalogue),
+        Command::New(arguments) => new::new(&arguments),
         Command::Devices(arguments) => Ok(devices::devices(&arguments)),
         Command::Completions(arguments) => Ok(completions::completions(&arguments)),
     };

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{
     Exit,
     cells::{Group, grouped, named},
+    print,
     reasons::{first_of, reason},
     study::StudyArguments,
 };
@@ -58,7 +59,7 @@ pub fn plan(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
             false => page(&plan, &states),
         }
     };
-    super::print(&visible(&page));
+    print(&visible(&page));
     Ok(Exit::DONE)
 }
 

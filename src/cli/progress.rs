@@ -12,6 +12,7 @@ use super::{
     pace::{Pace, span},
 };
 use crate::{
+    manifest::visible,
     plan::Plan,
     run::{Event, Options, Outcome, StopKind},
 };
@@ -180,8 +181,9 @@ impl Progress {
 
     /// Prints a line without disturbing the live ones.
     fn say(&self, line: &str) {
+        let line = visible(line);
         match &self.screen {
-            Screen::Live(live) => live.say(line),
+            Screen::Live(live) => live.say(&line),
             Screen::Quiet | Screen::Lines(_) => eprintln!("{line}"),
         }
     }

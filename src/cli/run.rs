@@ -16,7 +16,8 @@ use super::{
     study::StudyArguments,
 };
 use crate::{
-    plan::{Plan, remember},
+    manifest::visible,
+    plan::{Plan, begin, remember},
     report::{Page, Results},
     run::{self, Finding, Held, Options, Outcome, Record, Stop, StopKind},
 };
@@ -80,6 +81,8 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     let stop = Stop::on_signals().map_err(|error| Exit::failed(format!("cannot listen for signals: {error}")))?;
     let (plan, options) = prepared(arguments, catalogue)?;
     let store = arguments.study.store();
+    // Before anything is computed: `gc` keeps what a study names, even where its run is killed.
+    begin(&plan, &store, &arguments.study.results_name(&plan))?;
     let session = open_session(&arguments.device);
     let mut results = Results::at(arguments.results.join(arguments.study.results_name(&plan)));
     let mut progress = Progress::new(&plan, &options, arguments.json);
@@ -120,7 +123,7 @@ fn prepared(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<(Plan, 
         return Ok((plan, options));
     }
     for (id, error) in run::fetch(&plan, &options.wanted, |id| eprintln!("fetching what `{id}` reads …")) {
-        eprintln!("warning: `{id}`: {error}");
+        eprintln!("{}", visible(&format!("warning: `{id}`: {error}")));
     }
     let plan = arguments.study.plan(catalogue, arguments.json)?;
     Ok((plan, options))

@@ -1,16 +1,19 @@
 //! `assay show`: prints an artifact of a finished stage.
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 
 use assay_cache::Artifact;
 use assay_stages::Kind;
 use clap::Args;
 
 use super::{
-    Exit,
+    Exit, print,
     study::{StudyArguments, check_stages, no_such},
 };
-use crate::plan::{Cell, Plan};
+use crate::{
+    manifest::visible,
+    plan::{Cell, Plan},
+};
 
 /// Print an artifact: a table, a record, a tensor's shape and numbers, a figure's SVG
 #[derive(Args)]
@@ -48,11 +51,11 @@ pub fn show(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
     let rows = if arguments.all || !std::io::stdout().is_terminal() { usize::MAX } else { ROWS };
     let text = match (&artifact, arguments.json) {
         (_, true) => format!("{:#}\n", artifact.to_json()),
-        (Artifact::Figure(svg), false) => svg.clone(),
-        (_, false) => artifact.preview(rows),
+        // A figure that goes into a file goes as it is; a terminal gets nothing that it would obey.
+        (Artifact::Figure(svg), false) if !std::io::stdout().is_terminal() => svg.clone(),
+        (_, false) => visible(&artifact.preview(rows)),
     };
-    // A reader that has seen enough closes the pipe.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    print(&text);
     Ok(Exit::DONE)
 }
 

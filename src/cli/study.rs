@@ -41,7 +41,7 @@ impl StudyArguments {
     }
 
     pub fn store(&self) -> Store {
-        store(self.store.as_deref(), &self.manifest)
+        store_for(self.store.as_deref(), &self.manifest)
     }
 
     /// The name of the study's folder of results: variants made with `--set` have folders of their own.
@@ -52,13 +52,6 @@ impl StudyArguments {
         });
         sets.fold(plan.manifest.study.name.value.clone(), |name, set| name + &set)
     }
-}
-
-/// The store that `--store` names, else `ASSAY_STORE`, else the one near a manifest or a folder of results.
-pub fn store(named: Option<&Path>, near: &Path) -> Store {
-    let by_environment = || env::var_os("ASSAY_STORE").filter(|name| !name.is_empty()).map(PathBuf::from);
-    let named = named.map(Path::to_owned).or_else(by_environment);
-    Store::at(named.unwrap_or_else(|| default_store(near)))
 }
 
 /// Refuses stages that the study does not have.
@@ -74,6 +67,12 @@ pub fn check_stages(plan: &Plan, names: &[String]) -> Result<(), Exit> {
 pub fn no_such<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Exit {
     let help = suggest(name, &format!("{what}s"), known).unwrap_or_default();
     Exit::usage(format!("there is no {what} `{name}`\n  help: {help}"))
+}
+
+/// The store that is named, else that of the environment, else the one near a manifest or a folder of results.
+pub fn store_for(named: Option<&Path>, near: &Path) -> Store {
+    let ours = || env::var_os("ASSAY_STORE").filter(|name| !name.is_empty()).map(PathBuf::from);
+    Store::at(named.map(Path::to_owned).or_else(ours).unwrap_or_else(|| default_store(near)))
 }
 
 /// `cache/store` in the nearest folder above the manifest that has it, else `.assay` beside the manifest.

@@ -1,5 +1,7 @@
 //! `[axes]`: swept parameters and the labels of their values.
 
+use std::collections::HashSet;
+
 use super::{Axis, AxisValue, Node, NodeValue, Problem, Span, Spanned, fields, label::is_name, substitute::literal};
 
 /// All axes, in the order of the text. One that is wrong is there with the values that are right.
@@ -20,8 +22,8 @@ fn axis(name: Spanned<String>, node: Node, problems: &mut Vec<Problem>) -> Axis 
             vec![]
         }
     };
-    check_labels(&name, &values, problems);
-    Axis { name, values: values.into_iter().map(|(_, value)| value).collect() }
+    let values = with_good_labels(&name, values, problems);
+    Axis { name, values }
 }
 
 fn no_values(name: &Spanned<String>, span: Span, problems: &mut Vec<Problem>) -> Vec<Labelled> {
@@ -65,15 +67,20 @@ fn labelled((label, node): (Spanned<String>, Node), problems: &mut Vec<Problem>)
     (label.span, AxisValue { label: label.value, value: literal(node, "an axis value", problems) })
 }
 
-fn check_labels(name: &Spanned<String>, values: &[Labelled], problems: &mut Vec<Problem>) {
-    let mut seen = std::collections::HashSet::new();
+/// The values whose labels tell them apart.
+fn with_good_labels(name: &Spanned<String>, values: Vec<Labelled>, problems: &mut Vec<Problem>) -> Vec<AxisValue> {
+    let mut good: Vec<AxisValue> = vec![];
+    let mut seen = HashSet::new();
     for (span, value) in values {
         if value.label.is_empty() {
-            let problem = Problem::new(span.clone(), "a label cannot be empty");
+            let problem = Problem::new(span, "a label cannot be empty");
             problems.push(problem.help("write the axis as a table: { label = value, … }"));
-        } else if !seen.insert(value.label.as_str()) {
+        } else if !seen.insert(value.label.clone()) {
             let message = format!("the axis `{}` has the label `{}` twice", name.value, value.label);
-            problems.push(Problem::new(span.clone(), message).help("each cell needs labels of its own"));
+            problems.push(Problem::new(span, message).help("each cell needs labels of its own"));
+        } else {
+            good.push(value);
         }
     }
+    good
 }

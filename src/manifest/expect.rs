@@ -18,8 +18,10 @@ fn expect(node: Node, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Expe
     let mut fields = Fields::of(node, problems)?;
     let that = fields.required("that", "what is compared: \"stage.port.column\"");
     let that = that.and_then(|text| that_path(text, fields.problems));
+    let before = fields.problems.len();
     let cell = fields.table("cell").unwrap_or_default();
     let cell = cell.into_iter().filter_map(|entry| label(entry, axes, fields.problems)).collect();
+    let is_partial = fields.problems.len() > before;
     let r#where = fields.table("where").unwrap_or_default();
     let r#where = r#where.into_iter().filter_map(|entry| condition(entry, fields.problems)).collect();
     let equals = fields.take("equals");
@@ -33,7 +35,7 @@ fn expect(node: Node, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Expe
     let source = fields.string("source").map(|text| text.value);
     check_tolerance(equals.as_ref(), within.or(within_relative), &mut fields);
     fields.finish("key in [[expect]]");
-    Some(Expect { that: that?, cell, r#where, equals: equals?, within, within_relative, weights, source })
+    Some(Expect { that: that?, cell, r#where, equals: equals?, within, within_relative, weights, source, is_partial })
 }
 
 /// `stage.port.column` or deeper, split at the dots.
@@ -42,7 +44,10 @@ fn that_path(text: Spanned<String>, problems: &mut Vec<Problem>) -> Option<Spann
     let parts: Vec<_> = text.value.replace("..", "\0").split('.').map(|part| part.replace('\0', "..")).collect();
     if !is_name(&parts[0]) || parts.iter().any(String::is_empty) {
         let message = format!("expected \"stage.port.column\", found {:?}", text.value);
-        problems.push(Problem::new(text.span, message));
+        problems.push(
+            Problem::new(text.span, message)
+                .help("as in \"ranking.avg_synergy\": a stage, then one of its outputs or columns"),
+        );
         return None;
     }
     Some(Spanned { span: text.span, value: parts })

@@ -12,6 +12,11 @@ pub fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(plain)
 }
 
+/// The name of a study, which names a folder.
+pub fn is_study_name(text: &str) -> bool {
+    is_label(text) && !text.starts_with('.')
+}
+
 /// A label as ids and folders have it: every other byte as `%2F`.
 pub fn encode_label(label: &str) -> String {
     let mut encoded = String::with_capacity(label.len());
@@ -43,6 +48,7 @@ mod tests {
     fn names_have_no_dots() {
         assert!(is_name("dose-response_2"));
         assert!(!is_name("a.b") && !is_name("") && !is_name("é"));
+        assert!(is_study_name("indra-2.1") && !is_study_name("..") && !is_study_name("a/b"));
         assert!(is_label("a.b+c") && !is_label("a b") && !is_label(""));
     }
 }

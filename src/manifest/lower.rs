@@ -12,6 +12,7 @@ use super::{
     place,
     shape::{Bounds, Field, Role, Shape, Type},
     spelling::nearest,
+    stages::RESERVED,
     substitute::substitute,
     words::{describe, documented, names, one_of, or},
 };
@@ -60,7 +61,10 @@ pub fn lower_cell(params: &Node, scope: &Scope, shape: &Shape, at: &Lowering) ->
 /// The parameters as JSON, or everything that is wrong with them.
 pub fn lower(params: &Node, shape: &Shape, at: &Lowering) -> Result<Value, Vec<Problem>> {
     let mut walk = Walk { shape, at, problems: vec![] };
-    let value = walk.value(params, &shape.root);
+    let value = match (shape.resolve(&shape.root), &params.value) {
+        (Type::Table(fields), NodeValue::Table(entries)) => walk.table(params, entries, fields, &RESERVED),
+        _ => walk.value(params, &shape.root),
+    };
     if walk.problems.is_empty() { Ok(value) } else { Err(walk.problems) }
 }
 
@@ -98,7 +102,7 @@ impl Walk<'_> {
             (Type::Map(values), NodeValue::Table(entries)) => {
                 entries.iter().map(|(key, node)| (key.value.clone(), self.value(node, values))).collect()
             }
-            (Type::Table(fields), NodeValue::Table(entries)) => self.table(node, entries, fields),
+            (Type::Table(fields), NodeValue::Table(entries)) => self.table(node, entries, fields, &[]),
             (Type::Tagged { tag, variants }, NodeValue::Table(entries)) => self.tagged(node, entries, tag, variants),
             (Type::Choice(values), _) => self.choice(node, values),
             (Type::Either(branches), _) => self.either(node, branches),
@@ -176,7 +180,8 @@ impl Walk<'_> {
         }
     }
 
-    fn table(&mut self, node: &Node, entries: &[(Spanned<String>, Node)], fields: &[Field]) -> Value {
+    /// `taken` are keys of this table that somebody else has taken, so that a misspelling may mean them.
+    fn table(&mut self, node: &Node, entries: &[(Spanned<String>, Node)], fields: &[Field], taken: &[&str]) -> Value {
         let mut object = Map::new();
         let mut strangers = vec![];
         for (key, node) in entries {
@@ -195,7 +200,10 @@ impl Walk<'_> {
             }
         }
         let names = fields.iter().map(|field| field.name.as_str());
-        self.problems.extend(strangers.into_iter().map(|key| unknown(key, "key", names.clone())));
+        self.problems.extend(strangers.into_iter().map(|key| match nearest(&key.value, names.clone()) {
+            None => meant_one_of(taken, key).unwrap_or_else(|| unknown(key, "key", names.clone())),
+            Some(_) => unknown(key, "key", names.clone()),
+        }));
         Value::Object(object)
     }
 
@@ -234,7 +242,7 @@ impl Walk<'_> {
             return Value::Null;
         };
         match variants.iter().find(|(name, _)| Some(name.as_str()) == chosen.as_str()) {
-            Some((_, fields)) => self.table(node, entries, fields),
+            Some((_, fields)) => self.table(node, entries, fields, &[]),
             None => self.choice(chosen, &names().collect::<Vec<_>>()),
         }
     }
@@ -291,6 +299,13 @@ impl Walk<'_> {
             None => problem,
         });
     }
+}
+
+/// The problem of a key that is a misspelling of one of these.
+fn meant_one_of(taken: &[&str], key: &Spanned<String>) -> Option<Problem> {
+    let near = nearest(&key.value, taken.iter().copied())?;
+    let problem = unknown(key, "key", []);
+    Some(problem.help(format!("did you mean `{near}`?")))
 }
 
 /// Is the node of this type at its surface, so that what is wrong lies inside it?

@@ -19,6 +19,7 @@ mod place;
 mod problem;
 mod read;
 mod render;
+mod schema;
 mod settings;
 mod shape;
 mod spelling;
@@ -37,11 +38,12 @@ pub use defaults::LeftOut;
 pub use excerpt::visible;
 pub use field::Path as FieldPath;
 pub use fields::unknown;
-pub use label::encode_label;
+pub use label::{encode_label, is_study_name};
 pub use lower::{Lowering, lower_cell};
 pub use node::{Base, Node, NodeValue, Span, Spanned};
 pub use origin::{Origin, Written};
 pub use problem::{Place, Problem, Problems};
+pub use schema::schema;
 pub use shape::Shape;
 pub use spelling::suggest;
 pub use substitute::Scope;
@@ -105,6 +107,8 @@ pub struct StageDecl {
     pub control: Option<String>,
     /// Everything that is not reserved: a table node.
     pub params: Node,
+    /// Its `over` or its `inputs` could not be understood: what is here of them is not all, and its cells are not known.
+    pub is_partial: bool,
 }
 
 /// One key of a stage's `inputs`.
@@ -138,6 +142,8 @@ pub struct Expect {
     /// Digest of the weights this holds for: `blake3:…`.
     pub weights: Option<Spanned<String>>,
     pub source: Option<String>,
+    /// Its `cell` could not be understood: which cell is meant is not known.
+    pub is_partial: bool,
 }
 
 /// One line of `[export]`: a path and what to write there.

@@ -32,9 +32,10 @@ fn absolute(text: &str, base: &Path) -> Result<String, Misplaced> {
 }
 
 /// The file beside a missing one whose name is nearest to it.
-fn neighbour(missing: &Path) -> Option<String> {
+pub fn neighbour(missing: &Path) -> Option<String> {
     const MOST: usize = 1000;
     let (folder, name) = (missing.parent()?, missing.file_name()?.to_str()?);
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let Ok(entries) = fs::read_dir(folder) else {
         return Some(format!("the folder {} does not exist", quoted(&folder.to_string_lossy())));
     };

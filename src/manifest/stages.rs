@@ -8,6 +8,9 @@ use super::{
     spelling::suggest,
 };
 
+/// The keys of a stage that are no parameters.
+pub const RESERVED: [&str; 6] = ["kind", "over", "inputs", "title", "control", "resources"];
+
 /// All stages, in the order of the text, and the names of those that could not be understood.
 pub fn read(node: Node, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<(Vec<StageDecl>, Vec<String>)> {
     let mut stages = vec![];
@@ -29,39 +32,41 @@ fn stage(name: Spanned<String>, node: Node, axes: &[Axis], problems: &mut Vec<Pr
     let base = node.base;
     let mut fields = Fields::of(node, problems)?;
     let kind = fields.required("kind", "every stage has one: `assay stages` lists them");
-    let over = fields.list("over").map_or(Some(vec![]), |items| over(items, axes, fields.problems));
-    let inputs = fields.table("inputs").map_or(Some(vec![]), |entries| inputs(entries, fields.problems));
+    let before = fields.problems.len();
+    let over = fields.list("over").map_or(vec![], |items| over(items, axes, fields.problems));
+    let inputs = fields.table("inputs").map_or(vec![], |entries| inputs(entries, fields.problems));
+    let is_partial = fields.problems.len() > before;
     let title = fields.string("title").map(|title| title.value);
     let control = fields.string("control").map(|control| control.value);
     // Hints for a cluster, never part of a key: a table, or a mistake.
     fields.table("resources");
     let span = fields.span.clone();
     let params = Node { span, value: NodeValue::Table(fields.rest()), base };
-    Some(StageDecl { name, kind: kind?, over: over?, inputs: inputs?, title, control, params })
+    Some(StageDecl { name, kind: kind?, over, inputs, title, control, params, is_partial })
 }
 
 /// The axes of a stage, each of them known and there once.
-fn over(items: Vec<Node>, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Vec<Spanned<String>>> {
-    let before = problems.len();
+fn over(items: Vec<Node>, axes: &[Axis], problems: &mut Vec<Problem>) -> Vec<Spanned<String>> {
     let mut over: Vec<Spanned<String>> = vec![];
     for item in items {
         let Some(name) = fields::string(item, problems) else { continue };
         let known = axes.iter().map(|axis| axis.name.value.as_str());
         if over.iter().any(|other| other.value == name.value) {
-            problems.push(Problem::new(name.span.clone(), format!("the axis `{}` is in `over` twice", name.value)));
+            let problem = Problem::new(name.span.clone(), format!("the axis `{}` is in `over` twice", name.value));
+            problems.push(problem.help("name it once"));
+            continue;
         } else if !known.clone().any(|axis| axis == name.value) {
             let problem = Problem::new(name.span.clone(), format!("there is no axis `{}`", name.value));
             problems.push(problem.help(suggest(&name.value, "axes", known).unwrap_or("add it to [axes]".into())));
+            continue;
         }
         over.push(name);
     }
-    (problems.len() == before).then_some(over)
+    over
 }
 
-fn inputs(entries: Vec<(Spanned<String>, Node)>, problems: &mut Vec<Problem>) -> Option<Vec<InputDecl>> {
-    let before = problems.len();
-    let inputs = entries.into_iter().map(|(port, node)| input(port, node, problems)).collect();
-    (problems.len() == before).then_some(inputs)
+fn inputs(entries: Vec<(Spanned<String>, Node)>, problems: &mut Vec<Problem>) -> Vec<InputDecl> {
+    entries.into_iter().map(|(port, node)| input(port, node, problems)).collect()
 }
 
 fn input(port: Spanned<String>, node: Node, problems: &mut Vec<Problem>) -> InputDecl {

@@ -176,7 +176,7 @@ impl<'a> Scope<'a> {
 
 fn no_field(whole: &str, value: &Node, field: &str, at: &Span) -> Problem {
     let NodeValue::Table(entries) = &value.value else {
-        return Problem::new(at.clone(), format!("`{whole}` is {}: it has no field `{field}`", value.describe()))
+        return Problem::new(at.clone(), format!("`{whole}` is no table: it has no field `{field}`"))
             .help(format!("write `${{{whole}}}`"));
     };
     let names = entries.iter().map(|(name, _)| name.value.as_str());

@@ -13,6 +13,9 @@ const MOST_ERRORS: usize = 8;
 const DEEPEST: usize = 64;
 const TOO_DEEP: &str = "this is nested too deeply";
 
+/// Stands for a number that cannot be one, so that nothing more is said of it: it is of every type and in most bounds.
+const STAND_IN: i64 = 1;
+
 /// The document as a table; `None` where it is no TOML. A value that no manifest has is told and kept, so that what
 /// is wrong elsewhere is found as well.
 pub fn document(text: &str, problems: &mut Vec<Problem>) -> Option<Node> {
@@ -48,7 +51,7 @@ fn syntax_error(error: &Error, text: &str) -> Problem {
     let span = error.span().unwrap_or(text.len()..text.len());
     match error.message() {
         message if message.contains("recurs") => Problem::new(span, TOO_DEEP),
-        "duplicate key" => Problem::new(span, "this key is already there"),
+        "duplicate key" => Problem::new(span, "this key is already there").help("remove one of the two"),
         message => Problem::new(span, format!("this is not TOML: {message}")),
     }
 }
@@ -77,14 +80,16 @@ fn from_value(span: Span, value: &DeValue, depth: usize, problems: &mut Vec<Prob
             if integer.is_err() {
                 wrong("this integer does not fit into 64 bits", "write it as a float, or as a string");
             }
-            NodeValue::Integer(integer.unwrap_or(i64::MAX))
+            NodeValue::Integer(integer.unwrap_or(STAND_IN))
         }
         DeValue::Float(number) => {
             let float = number.as_str().parse().unwrap_or(f64::NAN);
-            if !float.is_finite() {
+            if float.is_finite() {
+                NodeValue::Float(float)
+            } else {
                 wrong("this number is not finite", "write a number, or leave the key out");
+                NodeValue::Integer(STAND_IN)
             }
-            NodeValue::Float(float)
         }
         DeValue::Datetime(date) => {
             wrong("dates and times are not used in manifests", "put it in quotes");

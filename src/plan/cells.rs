@@ -52,7 +52,7 @@ pub fn expand(
 
 /// Makes the cells of one stage after another; what is upstream is there already.
 pub struct Planner<'a> {
-    manifest: &'a Manifest,
+    pub(super) manifest: &'a Manifest,
     lowering: Lowering,
     pub(super) stage_of: BTreeMap<&'a str, usize>,
     index: Index,
@@ -71,6 +71,14 @@ pub struct Wired<'a> {
 impl<'a> Planner<'a> {
     fn stage(&mut self, stage: usize, kind: &'static Kind, shape: &Shape) {
         let decl = &self.manifest.stages[stage];
+        if decl.is_partial {
+            self.parameters_alone(decl, kind, shape);
+            return self.broken(stage);
+        }
+        if let Some(problem) = self.too_many_cells(decl) {
+            self.problems.push(problem);
+            return self.broken(stage);
+        }
         for combination in combinations(&self.axes(decl)) {
             let labels: Labels =
                 combination.iter().map(|(axis, value)| (axis.name.value.clone(), value.label.clone())).collect();
@@ -79,6 +87,29 @@ impl<'a> Planner<'a> {
             self.index.add(stage, labels, self.cells.len());
             self.cells.push(cell);
         }
+    }
+
+    /// Finds what is wrong with the parameters of a stage whose axes are not all understood: whatever axis a reference
+    /// names may be meant to be there.
+    fn parameters_alone(&mut self, decl: &StageDecl, kind: &Kind, shape: &Shape) {
+        let first: Option<Vec<_>> = self.manifest.axes.iter().map(|axis| Some((axis, axis.values.first()?))).collect();
+        if let Some(cell) = first {
+            self.body(
+                decl,
+                kind,
+                shape,
+                &Scope { params: &self.manifest.params, axes: &self.manifest.axes, cell: &cell },
+            );
+        }
+    }
+
+    fn too_many_cells(&self, decl: &StageDecl) -> Option<Problem> {
+        const MOST: usize = 100_000;
+        let lengths = self.axes(decl).into_iter().map(|axis| axis.values.len());
+        let count = lengths.fold(1, usize::saturating_mul);
+        let first = decl.over.first().filter(|_| count > MOST)?;
+        let message = format!("`{}` would have {count} cells, and {MOST} are the most", decl.name.value);
+        Some(Problem::new(first.span.clone(), message).help("take axes out of `over`, or values out of the axes"))
     }
 
     /// The axes of a stage, in the order of `[axes]`.

@@ -46,6 +46,12 @@ impl Memory {
     }
 }
 
+/// Notes the keys that a run sets out to finish.
+pub fn begin(plan: &Plan, store: &Store, name: &str) -> Result<(), StoreError> {
+    let keys = plan.cells.iter().filter_map(|cell| Some((cell.id.clone(), cell.key()?))).collect();
+    store.begin_study(name, &keys)
+}
+
 /// Notes the keys of what is finished after a run: `entries` are those of the run, by cell.
 pub fn remember(plan: &Plan, entries: &[Option<Entry>], store: &Store, name: &str) -> Result<(), StoreError> {
     let unfinished = entries.iter().any(Option::is_none);

@@ -7,6 +7,7 @@
 mod cells;
 mod digests;
 mod expectations;
+mod exports;
 mod memory;
 mod order;
 mod params;
@@ -27,7 +28,7 @@ use serde_json::Value;
 
 pub use digests::Digests;
 pub use expectations::picks;
-pub use memory::{Memory, remember};
+pub use memory::{Memory, begin, remember};
 pub use params::{Setting, differences};
 pub use state::{State, input_digests, states};
 pub use why::{Explanation, Fate, Why, explain, parts};

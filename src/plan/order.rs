@@ -1,11 +1,11 @@
 //! The order of stages: each after those that its inputs name. Wires to stages that do not exist and cycles are
 //! reported here, a cycle with its path.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use petgraph::{
     Direction,
-    algo::tarjan_scc,
+    algo::kosaraju_scc,
     graph::{DiGraph, NodeIndex},
 };
 
@@ -15,10 +15,10 @@ use crate::manifest::{Manifest, Problem};
 /// Indices of the manifest's stages, each after all it depends on. Stages on a cycle are left out.
 pub fn stages(manifest: &Manifest, problems: &mut Vec<Problem>) -> Vec<usize> {
     let mut graph = dependencies(manifest, problems);
-    for cycle in cycles(&graph) {
-        problems.push(describe(manifest, &graph, &cycle));
-        graph.retain_nodes(|graph, node| !cycle.contains(&graph[node]));
-    }
+    let cycles = cycles(&graph);
+    problems.extend(cycles.iter().map(|cycle| describe(manifest, &graph, cycle)));
+    let on_cycles: HashSet<usize> = cycles.into_iter().flatten().collect();
+    graph.retain_nodes(|graph, node| !on_cycles.contains(&graph[node]));
     in_order(&graph)
 }
 
@@ -67,7 +67,7 @@ fn dependencies(manifest: &Manifest, problems: &mut Vec<Problem>) -> DiGraph<usi
 /// The stages of each cycle.
 fn cycles(graph: &DiGraph<usize, ()>) -> Vec<Vec<usize>> {
     let is_cycle = |component: &Vec<NodeIndex>| component.len() > 1 || graph.contains_edge(component[0], component[0]);
-    tarjan_scc(graph)
+    kosaraju_scc(graph)
         .into_iter()
         .filter(is_cycle)
         .map(|component| component.into_iter().map(|node| graph[node]).collect())
@@ -75,8 +75,13 @@ fn cycles(graph: &DiGraph<usize, ()>) -> Vec<Vec<usize>> {
 }
 
 fn describe(manifest: &Manifest, graph: &DiGraph<usize, ()>, members: &[usize]) -> Problem {
+    const SHOWN: usize = 12;
     let path = walk(graph, members);
-    let names: Vec<_> = path.iter().map(|&stage| format!("`{}`", manifest.stages[stage].name.value)).collect();
+    let mut names: Vec<_> =
+        path.iter().take(SHOWN).map(|&stage| format!("`{}`", manifest.stages[stage].name.value)).collect();
+    if path.len() > SHOWN {
+        names.push("…".to_owned());
+    }
     let first = &manifest.stages[path[0]];
     Problem::new(first.name.span.clone(), format!("these stages wait for each other: {}", names.join(" → ")))
         .help("an arrow leads from a stage to one that takes its output; take one of them out of `inputs`")
@@ -84,22 +89,23 @@ fn describe(manifest: &Manifest, graph: &DiGraph<usize, ()>, members: &[usize]) 
 
 /// A closed path through the members of a cycle, from the one that stands first in the manifest.
 fn walk(graph: &DiGraph<usize, ()>, members: &[usize]) -> Vec<usize> {
-    let node_of = |stage: usize| graph.node_indices().find(|&node| graph[node] == stage).expect("a member is a node");
+    let members: HashSet<usize> = members.iter().copied().collect();
     let first = *members.iter().min().expect("a cycle has members");
     let mut path = vec![first];
+    let mut places = HashMap::from([(first, 0)]);
     loop {
-        let here = node_of(path[path.len() - 1]);
+        // A stage is the node of its own number.
+        let here = NodeIndex::new(path[path.len() - 1]);
         let mut next: Vec<_> =
             graph.neighbors(here).map(|n| graph[n]).filter(|stage| members.contains(stage)).collect();
         next.sort_unstable();
-        // Close the path as soon as it can be closed; else go where it has not been, or, having been everywhere
-        // reachable, back to where it was.
-        let step = next.iter().find(|&&stage| path.contains(&stage)).or(next.first());
-        let step = *step.expect("a member of a cycle leads to another");
-        if let Some(start) = path.iter().position(|&stage| stage == step) {
+        // Close the path as soon as it can be closed; else go where it has not been.
+        if let Some(&step) = next.iter().find(|stage| places.contains_key(stage)) {
             path.push(step);
-            return path.split_off(start);
+            return path.split_off(places[&step]);
         }
+        let step = *next.first().expect("a member of a cycle leads to another");
+        places.insert(step, path.len());
         path.push(step);
     }
 }

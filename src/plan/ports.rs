@@ -50,7 +50,11 @@ impl Planner<'_> {
             if !port.accept.takes(&arrived.ty) {
                 let message =
                     format!("port `{}` takes {}, but `{}` is {}", port.name, port.accept, arrived.from, arrived.ty);
-                self.problems.push(Problem::new(span_of(wire), message));
+                let problem = Problem::new(span_of(wire), message);
+                self.problems.push(match self.fitting(port, from) {
+                    Some(help) => problem.help(help),
+                    None => problem,
+                });
             }
         }
         if !port.many && (wire.decl.listed || arrivals.len() > 1) {
@@ -61,6 +65,23 @@ impl Planner<'_> {
         }
         let (_, first) = arrivals.first()?;
         Some(if port.many { Slot::Many(arrivals.clone()) } else { Slot::One(first.clone()) })
+    }
+
+    /// Which other outputs of the same stage a port takes; else what that stage gives.
+    fn fitting(&self, port: &InputPort, from: &From) -> Option<String> {
+        let cell = self.cells[from.cell].as_ref()?;
+        let id = &self.manifest.stages[cell.stage].name.value;
+        let fits: Vec<_> = cell.ports.outputs.iter().filter(|output| port.accept.takes(&output.ty)).collect();
+        Some(match fits.as_slice() {
+            [] => {
+                let gives: Vec<_> = cell.ports.outputs.iter().map(|out| format!("{} ({})", out.name, out.ty)).collect();
+                format!("`{id}` gives {}", gives.join(", "))
+            }
+            fits => {
+                let fits: Vec<_> = fits.iter().map(|output| format!("`{id}.{}`", output.name)).collect();
+                format!("{} would fit", fits.join(", "))
+            }
+        })
     }
 
     fn several(&self, port: &InputPort, wire: &Wired, arrivals: &[(Labels, From)]) -> Problem {

@@ -83,6 +83,57 @@ fn the_other_redundancy_is_another_computation() {
 }
 
 #[test]
+fn all_atoms_of_the_other_redundancy_too() {
+    let all = json!({ "atoms": "all", "redundancy": "ccs" });
+    let outputs = stage(all).run(&nodes(job()), &TestCtx::new()).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/phiid/job_CCS_atoms_mean.npy");
+    let expected: Array3<f64> = ndarray_npy::read_npy(path).unwrap();
+    for (k, name) in ATOMS.into_iter().enumerate() {
+        let found = matrix(&outputs, name).into_dimensionality::<Ix2>().unwrap();
+        assert!((&found - &expected.slice(s![k, .., ..])).iter().all(|error| error.abs() < 1e-12), "{name}");
+    }
+}
+
+#[test]
+fn the_lag_is_that_of_the_reference() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/phiid");
+    let text = std::fs::read_to_string(folder.join("pairs.json")).unwrap();
+    let cases: Value = serde_json::from_str(&text).unwrap();
+    let pair = cases["pairs"].as_array().unwrap().iter().find(|pair| pair["tau"] == 2).expect("a pair with a lag of 2");
+    let series: ndarray::Array2<f64> = ndarray_npy::read_npy(folder.join(pair["file"].as_str().unwrap())).unwrap();
+    let inputs = nodes(series.insert_axis(Axis(0)));
+    for (redundancy, name) in [("mmi", "MMI"), ("ccs", "CCS")] {
+        let params = json!({ "atoms": "all", "tau": 2, "redundancy": redundancy });
+        let outputs = stage(params).run(&inputs, &TestCtx::new()).unwrap();
+        for (atom, expected) in ATOMS.into_iter().zip(pair[name].as_array().unwrap()) {
+            let error = (matrix(&outputs, atom)[[0, 1]] - expected.as_f64().unwrap()).abs();
+            assert!(error <= pair["tol"].as_f64().unwrap(), "{atom} of {name} is off by {error:e}");
+        }
+        assert_eq!(matrix(&outputs, "count").into_iter().collect::<Vec<_>>(), [0.0, 1.0, 1.0, 0.0]);
+    }
+}
+
+#[test]
+fn policies_hold_for_every_atom_and_redundancy() {
+    let mut values = job();
+    values.slice_mut(s![4, 7, ..]).fill(3.0);
+    for redundancy in ["mmi", "ccs"] {
+        let run = |policy: &str| {
+            let params = json!({ "atoms": "all", "redundancy": redundancy, "degenerate": policy });
+            stage(params).run(&nodes(values.clone()), &TestCtx::new())
+        };
+        let (flag, zero) = (run("flag").unwrap(), run("zero").unwrap());
+        for name in ATOMS {
+            let (mean, diluted) = (matrix(&flag, name)[[7, 8]], matrix(&zero, name)[[7, 8]]);
+            assert!((diluted - mean * 5.0 / 6.0).abs() < 1e-14, "{name} of {redundancy}");
+            assert_eq!(matrix(&flag, name)[[3, 4]], matrix(&zero, name)[[3, 4]], "{name} of sound pairs");
+        }
+        assert_eq!((matrix(&flag, "count")[[7, 8]], matrix(&zero, "count")[[7, 8]]), (5.0, 6.0));
+        assert!(fatal(run("strict")).starts_with("node 7 is constant in prompt 4, and"));
+    }
+}
+
+#[test]
 fn a_stopped_run_goes_on_to_the_same_bytes() {
     let mut values = wide(200);
     let twin = values.slice(s![1, 3, ..]).to_owned();

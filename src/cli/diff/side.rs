@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::{
     cli::{
         Exit,
-        study::{StudyArguments, store},
+        study::{StudyArguments, store_for},
     },
     report::Results,
 };
@@ -74,7 +74,7 @@ impl Side {
             let message = format!("{} is no folder of results: it has no index.json that names any", folder.display());
             return Err(Exit::usage(message));
         }
-        let store = store(named, folder);
+        let store = store_for(named, folder);
         let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let name = absolute.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         for (id, key) in store.study(&name)?.unwrap_or_default() {

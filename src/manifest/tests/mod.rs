@@ -23,7 +23,7 @@ fn lowering(folder: &Path) -> Lowering {
 }
 
 /// A manifest in a folder of its own, read with `--set`s.
-fn read(text: &str, sets: &[&str]) -> Result<Manifest, Problems> {
+pub fn read(text: &str, sets: &[&str]) -> Result<Manifest, Problems> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("study.toml");
     std::fs::write(&path, text).unwrap();
@@ -58,7 +58,8 @@ fn all_problems(manifest: Option<&Manifest>, problems: Problems, name: &str) -> 
 fn stage_problems(manifest: &Manifest, stage: &super::StageDecl) -> Vec<Problem> {
     let over = |name: &str| stage.over.iter().any(|axis| axis.value == name);
     let axes = manifest.axes.iter().filter(|axis| over(&axis.name.value));
-    let cell: Vec<_> = axes.map(|axis| (axis, &axis.values[0])).collect();
+    let cell: Option<Vec<_>> = axes.map(|axis| Some((axis, axis.values.first()?))).collect();
+    let Some(cell) = cell else { return vec![] };
     let scope = Scope { params: &manifest.params, axes: &manifest.axes, cell: &cell };
     let schema = kinds::schema(&stage.kind.value).expect("manifests of tests name kinds of tests");
     let at = lowering(Path::new("/nowhere"));

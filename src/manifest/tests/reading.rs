@@ -109,7 +109,7 @@ fn a_manifest_with_mistakes_beside_its_stages_can_still_be_planned() {
     };
     assert_eq!(recovered(&format!("{HEAD}[exports]\n[[expect]]\n")), (true, 3));
     assert_eq!(recovered(&format!("{HEAD}over = [\"nope\"]\n")), (true, 1));
-    assert_eq!(recovered(&format!("{HEAD}[axes]\nx = []\n")), (false, 1));
+    assert_eq!(recovered(&format!("{HEAD}[axes]\nx = []\n")), (true, 1));
     assert_eq!(recovered("x"), (false, 1));
 }
 
@@ -121,7 +121,7 @@ fn what_is_no_manifest_is_refused_in_words() {
     assert!(message(folder.path()).ends_with(" is a folder"));
     let path = folder.path().join("x.toml");
     fs::write(&path, b"a = 1\nb = \"\xff\"").unwrap();
-    assert!(message(&path).ends_with(" is not UTF-8 text: byte 11, in line 2"));
+    assert_eq!(message(&path), "this is not UTF-8 text: byte 11 is 0xff");
     fs::write(&path, vec![b' '; (8 << 20) + 1]).unwrap();
     assert!(message(&path).ends_with(" has more than 8 MiB"));
 }

@@ -77,7 +77,7 @@ fn mistakes_point_at_the_reference() {
     );
     assert_eq!(wrong("\"${params.modle}\"")[0].2, "did you mean `model`? (parameters: model, layers)");
     assert_eq!(wrong("\"${size.wdith}\"")[0].1, "`size` has no field `wdith`");
-    assert_eq!(wrong("\"${sigma.x}\"")[0].1, "`sigma` is the float 1e-5: it has no field `x`");
+    assert_eq!(wrong("\"${sigma.x}\"")[0].1, "`sigma` is no table: it has no field `x`");
     assert_eq!(wrong("\"x${size}\"")[0].1, "`${size}` is a table, which cannot stand inside a string");
     assert_eq!(wrong("\"x${size\"")[0].0, "${size");
     assert_eq!(wrong("\"${}\"")[0].1, "`` is not an axis of this study");
