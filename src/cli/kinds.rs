@@ -17,7 +17,7 @@ pub struct Arguments {
 
 pub fn stages(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Exit> {
     match &arguments.kind {
-        None => catalogue.iter().for_each(|kind| println!("{:<14}{}", kind.name, summary(&kind.schema().to_value()))),
+        None => list(catalogue),
         Some(name) => {
             let names = || catalogue.iter().map(|kind| kind.name);
             let kind = catalogue.iter().find(|kind| kind.name == name);
@@ -26,6 +26,11 @@ pub fn stages(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit,
         }
     }
     Ok(Exit::DONE)
+}
+
+fn list(catalogue: &[Kind]) {
+    let width = catalogue.iter().map(|kind| kind.name.len()).max().unwrap_or(0) + 2;
+    catalogue.iter().for_each(|kind| println!("{:<width$}{}", kind.name, summary(&kind.schema().to_value())));
 }
 
 /// The first sentence of a kind's documentation, without its full stop.

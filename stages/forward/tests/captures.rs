@@ -71,8 +71,8 @@ fn entropies_are_those_of_pytorchs_patterns() {
          { site = \"pattern\", reduce = [\"entropy\", \"mean-heads\", \"mean\"], positions = \"-4..\", as = \"window\" },\n\
          { site = \"pattern\", reduce = \"received-entropy\", as = \"received\" }]";
     for family in FAMILIES {
-        let outputs = run(&family, toml);
-        let expected = Fixture::of(&family).expected;
+        let outputs = run(family, toml);
+        let expected = Fixture::of(family).expected;
         for (prompt, (run, length)) in [("a", 21), ("b", 14)].into_iter().enumerate() {
             let pattern = Given::of(&expected, &format!("{run}.pattern")); // [layer, head, query, key]
             let (each, window, received) =
@@ -103,8 +103,8 @@ fn norms_means_and_participation_ratios_are_those_of_a_window() {
          { site = \"v\", reduce = \"participation-ratio\", positions = \"-6..\" },\n\
          { site = \"z\", reduce = [\"mean\", \"norm\"], heads = -1 }]";
     for family in FAMILIES {
-        let outputs = run(&family, toml);
-        let expected = Fixture::of(&family).expected;
+        let outputs = run(family, toml);
+        let expected = Fixture::of(family).expected;
         for (prompt, (run, length)) in [("a", 21), ("b", 14)].into_iter().enumerate() {
             let resid = Given::of(&expected, &format!("{run}.resid")); // [layer + 1, pos, d]
             let norms: Vec<f64> = (length - 6..length).map(|position| norm(resid.lane(&[3, position]))).collect();
@@ -140,8 +140,8 @@ fn the_lens_on_the_last_layer_gives_the_logits() {
          { site = \"logits\", reduce = [\"last\", \"top-k\"], k = 4 },\n\
          { site = \"resid_post\", reduce = \"unembed\", final-norm = false, layers = -1, positions = -1, as = \"bare\" }]";
     for family in FAMILIES {
-        let outputs = run(&family, toml);
-        let fixture = Fixture::of(&family);
+        let outputs = run(family, toml);
+        let fixture = Fixture::of(family);
         let logits = Given::of(&fixture.expected, "b.logits"); // [pos, vocab]
         let lens = array(&outputs, "resid_post");
         assert_eq!(lens.shape(), [2, 1, 2, 257]);
@@ -177,8 +177,8 @@ fn the_lens_on_the_last_layer_gives_the_logits() {
 fn the_most_attended_positions_are_those_of_the_mean_pattern() {
     let toml = "capture = [{ site = \"pattern\", reduce = [\"mean-heads\", \"last\", \"top-k\"], k = 5, layers = -1 }]";
     for family in FAMILIES {
-        let outputs = run(&family, toml);
-        let pattern = Given::of(&Fixture::of(&family).expected, "b.pattern"); // [layer, head, query, key]
+        let outputs = run(family, toml);
+        let pattern = Given::of(&Fixture::of(family).expected, "b.pattern"); // [layer, head, query, key]
         let heads = pattern.shape[1];
         let attended = |key| (0..heads).map(|head| f64::from(pattern.lane(&[2, head, 13])[key])).sum::<f64>();
         let mut keys: Vec<usize> = (0..14).collect();
@@ -187,7 +187,7 @@ fn the_most_attended_positions_are_those_of_the_mean_pattern() {
         assert_eq!(ours.shape(), [2, 1, 5]);
         let ours: Vec<usize> = (0..5).map(|rank| ours[[1, 0, rank]] as usize).collect();
         assert_eq!(ours, keys[..5], "{family}");
-        near(array(&outputs, "pattern")[[1, 0, 0]], attended(keys[0]) / heads as f64, &family);
+        near(array(&outputs, "pattern")[[1, 0, 0]], attended(keys[0]) / heads as f64, family);
     }
 }
 

@@ -33,18 +33,18 @@ fn with(family: &str, toml: &str, others: &[(&str, &Artifact)]) -> Outputs {
 #[test]
 fn a_patched_value_projection_gives_pytorchs_logits() {
     for family in FAMILIES {
-        let fixture = Fixture::of(&family);
+        let fixture = Fixture::of(family);
         let (a, b) = (fixture.ids("a"), fixture.ids("b"));
-        let source = run_on(&family, &[("b", &b)], "capture = [{ site = \"v\", layers = 1 }]", &[]);
+        let source = run_on(family, &[("b", &b)], "capture = [{ site = \"v\", layers = 1 }]", &[]);
         let toml = "capture = [{ site = \"logits\" }, { site = \"v\", layers = 1, reduce = \"participation-ratio\", positions = \"-8..\" }]\n\
              edits = [{ op = \"patch\", site = \"v\", layers = 1, positions = \"-8..\", from = \"source\", align = \"end\" }]";
-        let outputs = run_on(&family, &[("a", &a)], toml, &[("source", &source.artifacts["v"])]);
+        let outputs = run_on(family, &[("a", &a)], toml, &[("source", &source.artifacts["v"])]);
         let distance = distance(&values(&outputs, "logits").1, fixture.expected.get("a.logits.patch_v"));
         assert!(distance < 1e-4, "{family}: {distance}");
 
         // With the whole window patched it *is* the source's, and so is every measure of it.
         let own = "capture = [{ site = \"v\", layers = 1, reduce = \"participation-ratio\", positions = \"-8..\" }]";
-        let own = run_on(&family, &[("b", &b)], own, &[]);
+        let own = run_on(family, &[("b", &b)], own, &[]);
         assert_eq!(values(&outputs, "v").1, values(&own, "v").1, "{family}");
     }
 }
@@ -54,8 +54,8 @@ fn zeroed_heads_give_pytorchs_logits() {
     for family in FAMILIES {
         let toml = "capture = [{ site = \"logits\" }]\nedits = [\n\
              { op = \"zero\", site = \"z\", layers = 1, heads = 0 }, { op = \"scale\", site = \"z\", layers = -1, heads = -1, factor = 0.0 }]";
-        let fixture = Fixture::of(&family);
-        let outputs = run_on(&family, &[("a", &fixture.ids("a"))], toml, &[]);
+        let fixture = Fixture::of(family);
+        let outputs = run_on(family, &[("a", &fixture.ids("a"))], toml, &[]);
         assert!(distance(&values(&outputs, "logits").1, fixture.expected.get("a.logits.ablate")) < 1e-4, "{family}");
     }
 }
@@ -69,12 +69,12 @@ fn bits(outputs: &Outputs, port: &str) -> Vec<u32> {
 #[test]
 fn edits_that_change_nothing_change_no_bit() {
     for family in FAMILIES {
-        let facts = ModelFacts::of(&Fixture::of(&family).config).unwrap();
+        let facts = ModelFacts::of(&Fixture::of(family).config).unwrap();
         let read = "capture = [{ site = \"resid_post\" }, { site = \"logits\" }]\n";
-        let plain = run(&family, read);
+        let plain = run(family, read);
         for site in facts.sites.iter().filter(|site| **site != Site::Logits) {
             let name = site.name();
-            let own = captured(&family, &format!("site = \"{name}\""));
+            let own = captured(family, &format!("site = \"{name}\""));
             let mut edits = vec![
                 format!("{{ op = \"noise\", site = \"{name}\", std = 0.0, seed = 1 }}"),
                 format!("{{ op = \"scale\", site = \"{name}\", factor = 1.0 }}"),
@@ -92,7 +92,7 @@ fn edits_that_change_nothing_change_no_bit() {
             for edit in edits {
                 let toml = format!("{read}edits = [{edit}]");
                 let others: &[(&str, &Artifact)] = if edit.contains("own") { &[("own", &own)] } else { &[] };
-                let edited = with(&family, &toml, others);
+                let edited = with(family, &toml, others);
                 for port in ["resid_post", "logits"] {
                     assert_eq!(bits(&edited, port), bits(&plain, port), "{family} {edit} {port}");
                 }
@@ -128,16 +128,16 @@ fn every_edit(family: &str) -> (String, Vec<(&'static str, Artifact)>) {
 #[test]
 fn every_edit_does_the_same_alone_and_in_a_batch() {
     for family in FAMILIES {
-        let (edits, ports) = every_edit(&family);
+        let (edits, ports) = every_edit(family);
         let others: Vec<(&str, &Artifact)> = ports.iter().map(|(name, artifact)| (*name, artifact)).collect();
         let toml = |batch: usize| format!("capture = [{{ site = \"resid_post\" }}]\nbatch = {batch}\n{edits}");
-        let (alone, together) = (with(&family, &toml(1), &others), with(&family, &toml(2), &others));
+        let (alone, together) = (with(family, &toml(1), &others), with(family, &toml(2), &others));
         let ((_, a), (_, b)) = (values(&alone, "resid_post"), values(&together, "resid_post"));
         assert_eq!(a.len(), b.len());
         for (a, b) in a.iter().zip(&b) {
             assert!((a - b).abs() < 1e-5 * a.abs().max(1.0) || (a.is_nan() && b.is_nan()), "{family}: {a} {b}");
         }
-        let (_, plain) = values(&run(&family, "capture = [{ site = \"resid_post\" }]"), "resid_post");
+        let (_, plain) = values(&run(family, "capture = [{ site = \"resid_post\" }]"), "resid_post");
         assert!(
             plain.iter().zip(&a).any(|(plain, edited)| (plain - edited).abs() > 0.1),
             "{family}: they do something"
@@ -150,7 +150,7 @@ fn every_edit_does_the_same_alone_and_in_a_batch() {
 #[test]
 fn edits_while_writing_are_those_of_reading_what_was_written() {
     for family in FAMILIES {
-        let both = both(&family);
+        let both = both(family);
         let texts: Vec<(&str, &[u32])> = both.iter().map(|(id, ids)| (*id, ids.as_slice())).collect();
         let edits = "edits = [\n\
              { op = \"noise\", site = \"v\", layers = 0, std = 0.3, seed = 4 },\n\
@@ -158,7 +158,7 @@ fn edits_while_writing_are_those_of_reading_what_was_written() {
              { op = \"scale\", site = \"k\", layers = 1, heads = 0, positions = \"3..16\", factor = 2.0 },\n\
              { op = \"zero\", site = \"z\", layers = 1, heads = 2, positions = [2, 15, 22] },\n\
              { op = \"clamp\", site = \"mlp_out\", layers = 2, positions = \"14..\", norm = 2.0 }]\n";
-        let (ctx, model) = engine(&family);
+        let (ctx, model) = engine(family);
         let toml = format!(
             "seed = 1\nnew-tokens = 6\ncapture = [{{ site = \"resid_post\" }}, {{ site = \"pattern\", layers = 2 }}]\n{edits}"
         );
@@ -170,7 +170,7 @@ fn edits_while_writing_are_those_of_reading_what_was_written() {
 
         let toml = format!("capture = [{{ site = \"resid_post\" }}, {{ site = \"pattern\", layers = 2 }}]\n{edits}");
         let read = stage::<Forward>(&toml)
-            .run(&inputs(vec![("model", model), ("prompts", tokens)]), &engine(&family).0)
+            .run(&inputs(vec![("model", model), ("prompts", tokens)]), &engine(family).0)
             .unwrap();
         let array = |outputs: &Outputs, port: &str| {
             let (shape, values) = values(outputs, port);

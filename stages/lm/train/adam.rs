@@ -56,8 +56,8 @@ impl Adam {
             _ if !self.betas.into_iter().all(share) => {
                 Some(("betas", "each of `betas` must be at least 0 and below 1".to_owned()))
             }
-            _ if !(self.eps > 0.0) => Some(("eps", "`eps` must be above 0".to_owned())),
-            _ if !(self.weight_decay >= 0.0) => {
+            _ if self.eps <= 0.0 || self.eps.is_nan() => Some(("eps", "`eps` must be above 0".to_owned())),
+            _ if self.weight_decay < 0.0 || self.weight_decay.is_nan() => {
                 Some(("weight-decay", "`weight-decay` must not be negative".to_owned()))
             }
             _ => None,
@@ -112,8 +112,7 @@ mod tests {
         }
     }
 
-    const ADAMW: [[f32; 2]; 3] =
-        [[0.989_000_02, -0.489_500_02], [0.978_868_3, -0.486_339_45], [0.975_315_63, -0.485_234_98]];
+    const ADAMW: [[f32; 2]; 3] = [[0.989, -0.489_500_02], [0.978_868_3, -0.486_339_45], [0.975_315_63, -0.485_234_98]];
 
     /// A first step is the learning rate, whatever the gradient's size.
     #[test]

@@ -98,7 +98,7 @@ impl Course<'_> {
     }
 
     fn take(&self, step: u64, learner: &mut Learner, train: &Texts) -> Result<(), Failure> {
-        let seen = train.seen_at(step, self.batch.unwrap_or(train.len()), self.seed);
+        let seen = train.seen_at(step, self.batch.unwrap_or(train.count()), self.seed);
         let rate = self.schedule.rate(step, self.steps, self.warmup);
         let predictions = learner.step(&train.lesson(&seen), step, &self.adam, rate, self.freeze)?;
         if predictions.loss().is_finite() {

@@ -88,7 +88,7 @@ impl Gauge {
         let mut all = Predictions { losses: vec![], right: vec![], margins: vec![] };
         let mut last = vec![];
         let mut stream = vec![Stream::default(); model.facts.layers];
-        let indices: Vec<usize> = (0..texts.len().min(most)).collect();
+        let indices: Vec<usize> = (0..texts.count().min(most)).collect();
         for group in indices.chunks(TOGETHER) {
             let lesson = texts.lesson(group);
             let (predictions, layers) = predict(model, &lesson, &self.probe);

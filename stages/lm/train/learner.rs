@@ -28,6 +28,9 @@ use crate::{
     },
 };
 
+/// For each tensor, by its path, the gradient with respect to its values.
+type Gradients = Vec<(String, Vec<f32>)>;
+
 /// Weights that move, and what they are of.
 pub struct Learner {
     pub facts: ModelFacts,
@@ -94,7 +97,7 @@ impl Learner {
     }
 
     /// What is predicted, and the gradient of the mean loss with respect to each tensor.
-    fn gradients(&self, lesson: &Lesson) -> Result<(Predictions, Vec<(String, Vec<f32>)>), Failure> {
+    fn gradients(&self, lesson: &Lesson) -> Result<(Predictions, Gradients), Failure> {
         let (tape, device) = (Tape::default(), Device::autodiff(self.device.clone()));
         let weights =
             Weights::new(&self.weights, &self.architecture, Dtype::F32, &device).map_err(fatal)?.on_tape(&tape);

@@ -31,7 +31,7 @@ impl Texts {
         }
     }
 
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.sequences.len()
     }
 
@@ -59,11 +59,11 @@ impl Texts {
     /// The texts that step `step`, counted from 1, sees: `size` of them, each text once before any is seen again. What is
     /// left over at the end of a round is not seen in it.
     pub fn seen_at(&self, step: u64, size: usize, seed: u64) -> Vec<usize> {
-        let size = size.min(self.len());
-        let steps_a_round = (self.len() / size) as u64;
+        let size = size.min(self.count());
+        let steps_a_round = (self.count() / size) as u64;
         let (round, turn) = ((step - 1) / steps_a_round, (step - 1) % steps_a_round);
-        let mut order: Vec<usize> = (0..self.len()).collect();
-        if size < self.len() {
+        let mut order: Vec<usize> = (0..self.count()).collect();
+        if size < self.count() {
             shuffle(&mut order, &mut rng(seed, Purpose::Batches, &[round]));
         }
         order[turn as usize * size..][..size].to_vec()
