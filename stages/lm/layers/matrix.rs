@@ -32,7 +32,7 @@ pub struct Matrix {
 
 enum Held {
     /// Of the matrix's number type, where the backend computes in it.
-    Tensor(Tensor<2>),
+    Tensor(Box<Tensor<2>>),
     /// bf16 or f16, bit by bit, row by row.
     Halves(Vec<u16>),
 }
@@ -51,16 +51,16 @@ impl Matrix {
     pub fn new(values: Vec<f32>, shape: [usize; 2], dtype: Dtype, device: &Device) -> Self {
         let tensor = |values| Tensor::<2>::from_data(TensorData::new(values, shape), device);
         let held = match (dtype, device) {
-            (Dtype::F32, _) => Held::Tensor(tensor(values)),
+            (Dtype::F32, _) => Held::Tensor(Box::new(tensor(values))),
             (_, Device::Flex(_)) => Held::Halves(narrowed(&values, dtype)),
-            _ => Held::Tensor(tensor(values).cast(dtype.float())),
+            _ => Held::Tensor(Box::new(tensor(values).cast(dtype.float()))),
         };
         Self { dtype, device: device.clone(), shape, held }
     }
 
     /// Of weights that a tape follows, in f32.
     pub fn taped(leaf: Tensor<2>) -> Self {
-        Self { dtype: Dtype::F32, device: leaf.device(), shape: leaf.dims(), held: Held::Tensor(leaf) }
+        Self { dtype: Dtype::F32, device: leaf.device(), shape: leaf.dims(), held: Held::Tensor(Box::new(leaf)) }
     }
 
     pub fn device(&self) -> &Device {
@@ -70,7 +70,7 @@ impl Matrix {
     /// `x` `[token, row]` times the matrix: `[token, column]`. Not rounded on the host.
     pub fn times(&self, x: Tensor<2>) -> Tensor<2> {
         match &self.held {
-            Held::Tensor(tensor) => self.in_own_type(x, |x| x.matmul(tensor.clone())),
+            Held::Tensor(tensor) => self.in_own_type(x, |x| x.matmul(tensor.as_ref().clone())),
             Held::Halves(halves) => {
                 let part =
                     |rows: Range<usize>| x.clone().narrow(1, rows.start, rows.len()).matmul(self.widened(halves, rows));
@@ -82,7 +82,7 @@ impl Matrix {
     /// The same, computed and left in f32 on every device.
     pub fn times_in_f32(&self, x: Tensor<2>) -> Tensor<2> {
         match &self.held {
-            Held::Tensor(tensor) => x.matmul(tensor.clone().cast(FloatDType::F32)),
+            Held::Tensor(tensor) => x.matmul(tensor.as_ref().clone().cast(FloatDType::F32)),
             Held::Halves(_) => self.times(x),
         }
     }
@@ -90,7 +90,7 @@ impl Matrix {
     /// `x` `[token, column]` times the transposed matrix: `[token, row]`. Not rounded on the host.
     pub fn transposed_times(&self, x: Tensor<2>) -> Tensor<2> {
         match &self.held {
-            Held::Tensor(tensor) => self.in_own_type(x, |x| against_rows(x, tensor.clone())),
+            Held::Tensor(tensor) => self.in_own_type(x, |x| against_rows(x, tensor.as_ref().clone())),
             Held::Halves(halves) => {
                 let part = |rows: Range<usize>| against_rows(x.clone(), self.widened(halves, rows));
                 Tensor::cat(self.blocks().map(part).collect(), 1)
@@ -102,7 +102,7 @@ impl Matrix {
     pub fn rows(&self, picked: impl IntoIterator<Item = usize>) -> Tensor<2> {
         match &self.held {
             Held::Tensor(tensor) => {
-                let picked = tensor.clone().select(0, indices(picked, &self.device));
+                let picked = tensor.as_ref().clone().select(0, indices(picked, &self.device));
                 if self.dtype == Dtype::F32 { picked } else { picked.cast(FloatDType::F32) }
             }
             Held::Halves(halves) => {
