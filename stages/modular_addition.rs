@@ -5,11 +5,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::{
-    Ctx, Failure, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Purpose, Seed, Stage,
-    lm::text::tokens::{Sequence, Tokens},
+    Ctx, Failure, Given, Inputs, Mistake, Outputs, Ports, Purpose, Seed, Stage,
+    lm::text::tokens::{Sequence, Tokens, task_ports},
     rng, shuffle,
 };
 
@@ -45,11 +44,7 @@ impl Stage for ModularAddition {
         if !found.is_empty() {
             return Err(found);
         }
-        let port = |name| {
-            let facts = json!({ "vocab": self.p + 1, "longest": 4 });
-            OutputPort::new(name, PortType::of("tokens")).with_facts(facts)
-        };
-        Ok(Ports { inputs: vec![], outputs: vec![port("train"), port("test")] })
+        Ok(task_ports(self.p + 1, 4))
     }
 
     fn run(&self, _: &Inputs, _: &dyn Ctx) -> Result<Outputs, Failure> {

@@ -2,11 +2,10 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::{
-    Ctx, Failure, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Purpose, Seed, Stage, below,
-    lm::text::tokens::{Sequence, Tokens},
+    Ctx, Failure, Given, Inputs, Mistake, Outputs, Ports, Purpose, Seed, Stage, below,
+    lm::text::tokens::{Sequence, Tokens, task_ports},
     rng,
 };
 
@@ -46,11 +45,7 @@ impl Stage for RandomTokens {
         if !found.is_empty() {
             return Err(found);
         }
-        let port = |name| {
-            let facts = json!({ "vocab": self.vocab, "longest": self.length });
-            OutputPort::new(name, PortType::of("tokens")).with_facts(facts)
-        };
-        Ok(Ports { inputs: vec![], outputs: vec![port("train"), port("test")] })
+        Ok(task_ports(self.vocab, self.length))
     }
 
     fn run(&self, _: &Inputs, _: &dyn Ctx) -> Result<Outputs, Failure> {

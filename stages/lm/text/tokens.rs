@@ -2,9 +2,9 @@
 
 use assay_cache::Artifact;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::Failure;
+use crate::{Failure, OutputPort, PortType, Ports};
 
 /// Prompts and what a model made of them.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -34,6 +34,13 @@ impl Tokens {
     pub fn artifact(&self) -> Artifact {
         Artifact::Record(self.to_value())
     }
+}
+
+/// The ports of a task: texts to learn and texts held out, of so many different tokens and up to so long.
+pub fn task_ports(vocab: u32, longest: usize) -> Ports {
+    let port =
+        |name| OutputPort::new(name, PortType::of("tokens")).with_facts(json!({ "vocab": vocab, "longest": longest }));
+    Ports { inputs: vec![], outputs: vec![port("train"), port("test")] }
 }
 
 impl Sequence {
