@@ -117,6 +117,13 @@ impl Store {
         })
     }
 
+    /// Sets an entry aside of which this error says that an output is lost, so that the next run makes it again.
+    pub fn give_up(&self, entry: &Entry, error: &StoreError) {
+        if !matches!(error, StoreError::Io { .. }) {
+            let _ = self.set_aside(entry.key); // what cannot be set aside is found lost again
+        }
+    }
+
     /// The file of an output that is a blob, verified.
     pub fn file(&self, output: &Output) -> Result<PathBuf, StoreError> {
         let path = self.blob_path(output.digest);

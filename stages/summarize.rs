@@ -87,11 +87,13 @@ impl Summarize {
         for arrived in given.inputs.get("table").into_iter().flatten() {
             let columns = arrived.facts.get("columns").and_then(|columns| columns.as_array());
             let columns: Vec<_> = columns.into_iter().flatten().filter_map(|column| column.as_str()).collect();
-            for (i, name) in self.of.iter().enumerate().filter(|(_, name)| !columns.contains(&name.as_str())) {
-                if !columns.is_empty() {
-                    let message = no_column(name, &arrived.from, columns.iter().copied());
-                    mistakes.push(Mistake::new(format!("of[{i}]"), message));
-                }
+            let of = self.of.iter().enumerate().map(|(i, name)| (format!("of[{i}]"), name));
+            // An axis that was gathered over is a column too.
+            let gathered = given.inputs["table"].len() > 1;
+            let by = self.by.iter().enumerate().filter(|_| !gathered).map(|(i, name)| (format!("by[{i}]"), name));
+            let known = |name: &str| columns.is_empty() || columns.contains(&name);
+            for (at, name) in of.chain(by).filter(|(_, name)| !known(name)) {
+                mistakes.push(Mistake::new(at, no_column(name, &arrived.from, columns.iter().copied())));
             }
         }
         mistakes

@@ -23,7 +23,7 @@ use crate::{
             adam::Adam,
             course::{Course, Log, weights},
             freeze::Freeze,
-            gauge::Gauge,
+            gauge::{Gauge, Reading},
             learner::Learner,
             schedule::Schedule,
             texts::Texts,
@@ -97,6 +97,7 @@ impl Stage for Train {
         if !found.is_empty() {
             return Err(found);
         }
+        let log = facts.as_ref().map_or(Value::Null, |facts| json!({ "columns": Reading::columns(facts) }));
         let model = OutputPort::new("model", PortType::of("model"));
         let mut inputs: Vec<_> = OWN.iter().map(|name| InputPort::one(name, PortType::of("tokens"))).collect();
         inputs.extend(probe::inputs(&self.edits, &[]));
@@ -105,7 +106,7 @@ impl Stage for Train {
             outputs: vec![
                 model.with_facts(facts.map_or(Value::Null, |facts| json!(facts))),
                 OutputPort::new("weights", PortType::of("weights")),
-                OutputPort::new("log", PortType::of("table")),
+                OutputPort::new("log", PortType::of("table")).with_facts(log),
             ],
         })
     }

@@ -63,9 +63,9 @@ pub fn gc(arguments: &Arguments) -> Result<Exit, Exit> {
     let collect = Collect { forget: forget.clone(), older_than: arguments.older_than, dry_run: arguments.dry_run };
     let collected = store.collect(&collect)?;
     if arguments.json {
-        print(&format!("{:#}\n", document(&store, &collect, &kept, &collected)));
+        print(&format!("{:#}\n", document(&store, &collect, &kept, &collected)))?;
     } else {
-        print(&visible(&page(&store, &collect, &kept, &collected)));
+        print(&visible(&page(&store, &collect, &kept, &collected)))?;
     }
     Ok(Exit::DONE)
 }

@@ -28,7 +28,12 @@ mod values;
 mod verify;
 mod whole_store;
 
-use std::{ffi::OsString, io::Write, path::Path, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{ErrorKind, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use assay_stages::Kind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -121,9 +126,15 @@ fn parse(mut arguments: Vec<OsString>) -> Result<Arguments, clap::Error> {
     Arguments::from_arg_matches(&Arguments::command().try_get_matches_from(arguments)?)
 }
 
-/// Prints a page; a reader that has seen enough closes the pipe.
-fn print(page: &str) {
-    let _ = std::io::stdout().write_all(page.as_bytes());
+/// Prints a page. A reader that has seen enough closes the pipe, which is no failure; a full disk is one.
+fn print(page: &str) -> Result<(), Exit> {
+    let mut stdout = std::io::stdout();
+    match stdout.write_all(page.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Exit::failed(format!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Logs go to stderr: warnings, and how far downloads are. `ASSAY_LOG` sets what is logged (`debug`, `assay_stages=trace`).

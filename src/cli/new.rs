@@ -30,15 +30,19 @@ pub fn new(arguments: &Arguments) -> Result<Exit, Exit> {
         _ => PathBuf::from(format!("{}.toml", arguments.name.display())),
     };
     let name = path.file_stem().and_then(|name| name.to_str()).filter(|name| is_study_name(name)).ok_or_else(|| {
-        let help = "it names a folder: letters, digits, `.`, `_`, `+` and `-`, with no dot in front";
+        let help = "it names a folder: letters, digits, `.`, `_`, `+` and `-`, with no dot in front, 200 at most";
         Exit::usage(format!("{:?} cannot be the name of a study\n  help: {help}", arguments.name))
     })?;
     write(&path, &STARTER.replace("NAME", name))?;
     let shown = path.display();
-    print(&visible(&format!(
-        "{shown} is a study that runs. Next:\n  assay plan {shown}    what would run\n  assay run {shown}     run it: the \
-         first time, this fetches a small model (93 MB) with pip\n  assay stages           what else a stage can be\n"
-    )));
+    let commands = [
+        (format!("assay plan {shown}"), "what would run"),
+        (format!("assay run {shown}"), "run it: the first time, this fetches a small model (93 MB) with pip"),
+        ("assay stages".to_owned(), "what else a stage can be"),
+    ];
+    let width = commands.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
+    let lines: String = commands.iter().map(|(command, what)| format!("  {command:<width$}    {what}\n")).collect();
+    print(&visible(&format!("{shown} is a study that runs. Next:\n{lines}")))?;
     Ok(Exit::DONE)
 }
 

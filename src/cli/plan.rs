@@ -59,7 +59,7 @@ pub fn plan(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
             false => page(&plan, &states),
         }
     };
-    print(&visible(&page));
+    print(&visible(&page))?;
     Ok(Exit::DONE)
 }
 
@@ -89,13 +89,14 @@ fn stages(plan: &Plan, states: &[State], why: &[Vec<Why>]) -> Vec<Value> {
 
 fn page(plan: &Plan, states: &[State]) -> String {
     let width = plan.cells.iter().map(|cell| cell.id.chars().count()).max().unwrap_or(0);
+    let kinds = plan.cells.iter().map(|cell| cell.kind.name.len()).max().unwrap_or(0);
     let mut page = heading(plan);
     for (cell, state) in plan.cells.iter().zip(states) {
         let why = match state {
             State::Cached(_) => String::new(),
             State::Run(why) | State::Unknown(why) => reason(why, &first_of),
         };
-        let line = format!("{:<8}{:<width$}  {:<14}{why}", state.name(), cell.id, cell.kind.name);
+        let line = format!("{:<8}{:<width$}  {:<kinds$}  {why}", state.name(), cell.id, cell.kind.name);
         page.push_str(line.trim_end());
         page.push('\n');
     }

@@ -38,6 +38,9 @@ pub fn reason(why: &Why, named: &dyn Fn(&[String]) -> String) -> String {
         Why::Gone => "its entry is gone from the store".to_owned(),
         Why::SetAside { because: Fate::Damaged } => "its entry was damaged, and set aside".to_owned(),
         Why::SetAside { because: Fate::Superseded } => "its entry was set aside, to be computed again".to_owned(),
+        Why::Lost { ports, needed_by } if needed_by.is_empty() => {
+            format!("{} is gone from the store: `assay verify`, then `assay run` makes it again", ports.join(", "))
+        }
         Why::Lost { ports, needed_by } => {
             format!("{} is gone from the store, and {} needs it", ports.join(", "), named(needed_by))
         }

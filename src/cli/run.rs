@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::{
     Exit,
     conclusion::{Told, conclude},
+    print,
     progress::Progress,
     recorder::Recorder,
     select,
@@ -104,7 +105,7 @@ pub fn run(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Ex
     };
     results.finish().map_err(|error| Exit::failed(error.to_string()))?;
     if arguments.json {
-        println!("{:#}", document(&plan, &record, &told, &results));
+        print(&format!("{:#}\n", document(&plan, &record, &told, &results)))?;
     } else {
         conclude(&plan, &record, &told, &results);
     }

@@ -18,6 +18,6 @@ pub struct Arguments {}
 
 pub fn schema(_: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, Exit> {
     let schema = manifest::schema(catalogue.iter().map(|kind| (kind.name, kind.schema().to_value())));
-    print(&format!("{schema:#}\n"));
+    print(&format!("{schema:#}\n"))?;
     Ok(Exit::DONE)
 }

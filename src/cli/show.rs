@@ -47,7 +47,7 @@ pub fn show(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
     let store = arguments.study.store();
     let entry = cell.key().map(|key| store.entry(key)).transpose()?.flatten();
     let entry = entry.ok_or_else(|| Exit::failed(format!("`{}` is not finished: `assay run` computes it", cell.id)))?;
-    let artifact = store.read(&entry.outputs[port])?;
+    let artifact = store.read(&entry.outputs[port]).inspect_err(|error| store.give_up(&entry, error))?;
     let rows = if arguments.all || !std::io::stdout().is_terminal() { usize::MAX } else { ROWS };
     let text = match (&artifact, arguments.json) {
         (_, true) => format!("{:#}\n", artifact.to_json()),
@@ -55,7 +55,7 @@ pub fn show(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
         (Artifact::Figure(svg), false) if !std::io::stdout().is_terminal() => svg.clone(),
         (_, false) => visible(&artifact.preview(rows)),
     };
-    print(&text);
+    print(&text)?;
     Ok(Exit::DONE)
 }
 

@@ -65,7 +65,8 @@ pub fn check_stages(plan: &Plan, names: &[String]) -> Result<(), Exit> {
 
 /// The mistake of naming something that is not there, with what was probably meant.
 pub fn no_such<'a>(what: &str, name: &str, known: impl Iterator<Item = &'a str> + Clone) -> Exit {
-    let help = suggest(name, &format!("{what}s"), known).unwrap_or_default();
+    let plural = what.strip_suffix('y').map_or_else(|| format!("{what}s"), |stem| format!("{stem}ies"));
+    let help = suggest(name, &plural, known).unwrap_or_default();
     Exit::usage(format!("there is no {what} `{name}`\n  help: {help}"))
 }
 

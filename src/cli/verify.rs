@@ -42,9 +42,9 @@ pub fn verify(arguments: &Arguments) -> Result<Exit, Exit> {
     bar.finish_and_clear();
     let checked = checked?;
     if arguments.json {
-        print(&format!("{:#}\n", document(&checked, store.root())));
+        print(&format!("{:#}\n", document(&checked, store.root())))?;
     } else {
-        print(&visible(&page(&checked, store.root())));
+        print(&visible(&page(&checked, store.root())))?;
     }
     Ok(if checked.faults.is_empty() { Exit::DONE } else { Exit::STAGE_FAILED })
 }

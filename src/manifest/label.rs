@@ -12,9 +12,12 @@ pub fn is_label(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(plain)
 }
 
+/// File systems have names of up to 255 bytes; a study's gets endings.
+const LONGEST_NAME: usize = 200;
+
 /// The name of a study, which names a folder.
 pub fn is_study_name(text: &str) -> bool {
-    is_label(text) && !text.starts_with('.')
+    is_label(text) && !text.starts_with('.') && text.len() <= LONGEST_NAME
 }
 
 /// A label as ids and folders have it: every other byte as `%2F`.

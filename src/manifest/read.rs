@@ -126,7 +126,7 @@ fn read_study(node: Option<Node>, problems: &mut Vec<Problem>) -> Option<Study> 
 fn check_study_name(name: &Spanned<String>, problems: &mut Vec<Problem>) {
     if !is_study_name(&name.value) {
         let message = format!("{} cannot be the name of a study", super::node::quoted(&name.value));
-        let help = "it names a folder: letters, digits, `.`, `_`, `+` and `-`, with no dot in front";
+        let help = "it names a folder: letters, digits, `.`, `_`, `+` and `-`, with no dot in front, 200 at most";
         problems.push(Problem::new(name.span.clone(), message).help(help));
     }
 }

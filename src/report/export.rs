@@ -5,7 +5,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use assay_cache::{Entry, Form, Output, Store};
+use assay_cache::{Entry, Form, Store, StoreError};
 use assay_stages::render;
 
 use super::{layout::place, results::replace};
@@ -38,7 +38,7 @@ pub fn export(plan: &Plan, store: &Store, folder: &Path, formats: Formats) -> Re
                     for extension in extensions(&output.form, formats) {
                         let path = place(plan, cell, port);
                         let path = folder.join(path.with_file_name(format!("{port}.{extension}")));
-                        write(&path, extension, port, output, store)?;
+                        write(&path, extension, port, &entry, store)?;
                         exported.files += 1;
                     }
                 }
@@ -79,7 +79,7 @@ fn named_export(plan: &Plan, store: &Store, folder: &Path, export: &Export) -> R
     let Some(entry) = entry(cell, store)? else { return Ok(false) };
     let port = cell.output(export.what.value.port.as_deref()).ok_or("the plan has checked the port")?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    write(&folder.join(&path), extension, &port.name, &entry.outputs[&port.name], store)?;
+    write(&folder.join(&path), extension, &port.name, &entry, store)?;
     Ok(true)
 }
 
@@ -89,14 +89,17 @@ fn inside(path: &str) -> Result<PathBuf, String> {
     if stays { Ok(PathBuf::from(path)) } else { Err(format!("[export] \"{path}\" leads out of the folder")) }
 }
 
-fn write(path: &Path, extension: &str, port: &str, output: &Output, store: &Store) -> Result<(), String> {
-    let bytes = || store.bytes(output).map_err(|error| error.to_string());
+fn write(path: &Path, extension: &str, port: &str, entry: &Entry, store: &Store) -> Result<(), String> {
+    let output = &entry.outputs[port];
+    let lost = |error: StoreError| {
+        store.give_up(entry, &error);
+        error.to_string()
+    };
+    let bytes = || store.bytes(output).map_err(lost);
     let bytes = match extension {
         stored if stored == output.form.extension() => bytes()?,
         "png" if output.form == Form::Figure => render::png(&String::from_utf8_lossy(&bytes()?))?,
-        "npz" if output.form == Form::Tensor => {
-            render::npz(port, &store.read(output).map_err(|error| error.to_string())?)?
-        }
+        "npz" if output.form == Form::Tensor => render::npz(port, &store.read(output).map_err(lost)?)?,
         _ => {
             let form = output.form.extension();
             return Err(format!("{}: this is stored as .{form} and cannot be written as .{extension}", path.display()));

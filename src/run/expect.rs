@@ -125,12 +125,14 @@ fn compare(found: Found, expected: &Value, within: Option<f64>, relative: Option
         }
         (Found::Many(found), Value::Array(expected)) => {
             let fit = found.len() == expected.len() && found.iter().zip(expected).all(|(a, b)| fits(a, b));
-            (Value::from(found), fit)
+            (if fit { Value::from(found) } else { shortened(found) }, fit)
         }
         (Found::Many(found), _) => {
-            let because =
-                format!("{} values were found where one is expected: narrow them down with `where`", found.len());
-            return Held::Fail { found: Value::from(found), because };
+            let because = match found.len() {
+                0 => "there is nothing there: `where` picks no row".to_owned(),
+                many => format!("{many} values were found where one is expected: narrow them down with `where`"),
+            };
+            return Held::Fail { found: shortened(found), because };
         }
     };
     match fit {
@@ -138,6 +140,17 @@ fn compare(found: Found, expected: &Value, within: Option<f64>, relative: Option
         false => Held::Fail { because: "it differs by more than the tolerance".to_owned(), found },
     }
 }
+
+/// The first of many values: enough to see what kind of thing was found.
+fn shortened(mut found: Vec<Value>) -> Value {
+    let more = found.len().saturating_sub(SHOWN);
+    found.truncate(SHOWN);
+    found.extend((more > 0).then(|| Value::from(format!("… {more} more"))));
+    Value::from(found)
+}
+
+/// Values of a failed expectation that are shown.
+const SHOWN: usize = 20;
 
 #[cfg(test)]
 mod tests {

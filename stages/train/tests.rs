@@ -61,6 +61,9 @@ fn a_run_learns_and_says_how() {
     // Logits of the fan-in initialisation are about standard normal, which costs 1/2 nat over a uniform guess.
     assert!((loss[0] - 8f64.ln() - 0.5).abs() < 0.4, "{loss:?}");
     assert!(loss[3] < 0.9 * loss[0], "{loss:?}");
+    let facts = ModelFacts::of(&stage(INDUCTION).model.config(Some(8), Some(12)).unwrap()).unwrap();
+    let names: Vec<_> = log(&made).columns.iter().map(|column| column.name.clone()).collect();
+    assert_eq!(Reading::columns(&facts), names);
     assert!(column(&made, "resid_norm_1").iter().all(|norm| *norm > 0.0));
     let Artifact::Record(record) = &made.artifacts["model"] else { panic!("a model is a record") };
     let record = ModelRecord::read(record).unwrap();

@@ -338,3 +338,27 @@ fn pairs_and_ranks_of_data_made_elsewhere_equal_the_reference() {
         assert_eq!(order[head as usize], place as f64);
     }
 }
+
+/// Nothing that runs needs the blob, so only who reads it finds out; then the next run makes it again.
+#[test]
+fn an_output_that_is_found_lost_when_it_is_read_is_made_again() {
+    for command in [&["show", "study.toml", "activations"][..], &["export", "study.toml", "out"]] {
+        let sandbox = spine();
+        sandbox.run(&[]);
+        fs::remove_dir_all(sandbox.path("store/blobs")).unwrap();
+        let why = sandbox.assay(&["plan", "study.toml", "--why"]).stdout;
+        assert!(why.contains("is gone from the store: `assay verify`"), "{why}");
+        assert_eq!(sandbox.assay(command).code, Some(1));
+        assert!(in_state(&sandbox.run(&[]), "ran").contains(&"activations"));
+        assert_eq!(sandbox.assay(&["show", "study.toml", "activations"]).code, Some(0));
+    }
+}
+
+#[test]
+fn what_cannot_be_printed_is_a_failure() {
+    let sandbox = spine();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = sandbox.command(&["plan", "study.toml"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("cannot write to stdout"));
+}

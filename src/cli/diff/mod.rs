@@ -69,9 +69,9 @@ pub fn diff(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
     let (a, b) = sides(arguments, catalogue)?;
     let comparison = Comparison::of(&a, &b, catalogue)?;
     if arguments.json {
-        super::print(&format!("{:#}\n", serde_json::json!(comparison)));
+        super::print(&format!("{:#}\n", serde_json::json!(comparison)))?;
     } else {
-        super::print(&visible(&page::page(&comparison, arguments.all)));
+        super::print(&visible(&page::page(&comparison, arguments.all)))?;
     }
     if let Some(file) = &arguments.html {
         let page = html::page(&comparison, &a, &b).map_err(Exit::failed)?;

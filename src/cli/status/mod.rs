@@ -45,9 +45,9 @@ pub fn status(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit,
     let totals = Totals::of(&stages);
     if arguments.json {
         let study = &plan.manifest.study.name.value;
-        super::print(&format!("{:#}\n", json!({ "study": study, "totals": totals, "stages": stages })));
+        super::print(&format!("{:#}\n", json!({ "study": study, "totals": totals, "stages": stages })))?;
     } else {
-        super::print(&visible(&page::page(&plan, &stages, &totals, &log)));
+        super::print(&visible(&page::page(&plan, &stages, &totals, &log)))?;
     }
     Ok(Exit::DONE)
 }

@@ -49,12 +49,19 @@ pub enum Why {
     Gone,
     /// Its entry was set aside.
     SetAside { because: Fate },
-    /// It is cached, but these outputs are no longer in the store, and cells that run need them.
+    /// It is cached, but these outputs are no longer in the store. Where cells that run need them, it runs again.
     Lost { ports: Vec<String>, needed_by: Vec<String> },
     /// The record of its last run is gone, so what has changed since cannot be told.
     Forgotten,
     /// Parts of it are saved: the run goes on from there.
     Saved { units: usize, checkpoint: Option<u64> },
+}
+
+impl Why {
+    /// Whether a run computes the cell for it: not for outputs that nothing reads.
+    fn is_reason_to_run(&self) -> bool {
+        !matches!(self, Self::Lost { needed_by, .. } if needed_by.is_empty())
+    }
 }
 
 /// Why an entry was set aside.
@@ -78,7 +85,9 @@ pub fn explain(plan: &Plan, states: Vec<State>, store: &Store, memory: &Memory) 
     let mut why: Vec<Vec<Why>> = (0..plan.cells.len()).map(|cell| explainer.reasons(cell)).collect::<Result<_, _>>()?;
     let mut states = states;
     for (cell, reason) in lost {
-        states[cell] = State::Run(reason.clone());
+        if reason.is_reason_to_run() {
+            states[cell] = State::Run(reason.clone());
+        }
         why[cell].push(reason);
     }
     Ok(Explanation { states, why })

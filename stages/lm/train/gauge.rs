@@ -38,6 +38,18 @@ pub struct Score {
     pub margin: f64,
 }
 
+/// The columns that do not depend on the model.
+const COLUMNS: [&str; 8] = [
+    "step",
+    "train_loss",
+    "train_accuracy",
+    "train_last_accuracy",
+    "test_loss",
+    "test_accuracy",
+    "test_last_accuracy",
+    "test_margin",
+];
+
 /// What was noted at a step.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Reading {
@@ -137,6 +149,15 @@ impl Stream {
 }
 
 impl Reading {
+    /// The names of the columns, before anything is read.
+    pub fn columns(facts: &ModelFacts) -> Vec<String> {
+        let mut names: Vec<String> = COLUMNS.map(str::to_owned).to_vec();
+        names.extend((0..facts.layers).flat_map(|layer| [format!("resid_norm_{layer}"), format!("resid_std_{layer}")]));
+        names.extend(facts.sites.contains(&Site::LnFinalScale).then(|| "final_norm_weight".to_owned()));
+        names.extend(["value_norm", "weight_norm"].map(str::to_owned));
+        names
+    }
+
     /// A row for each reading.
     pub fn table(readings: &[Self]) -> Table {
         let column = |of: &dyn Fn(&Self) -> f64| floats(readings.iter().map(of));
