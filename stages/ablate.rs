@@ -164,7 +164,7 @@ impl Stage for Ablate {
 
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
         let model = Session::of(ctx).model(inputs.record("model")?, ctx)?;
-        let ranking = ranked(inputs.table("ranking")?, &model.facts)?;
+        let ranking = ranked(inputs.table("ranking")?, &model.facts, ctx)?;
         let mut sequences = Tokens::read(inputs.record("tokens")?)?.sequences;
         sequences.truncate(self.first.unwrap_or(usize::MAX));
         sequences.iter().try_for_each(|sequence| forced_readable(sequence, &model.facts))?;
@@ -335,7 +335,7 @@ fn forced_readable(sequence: &Sequence, facts: &ModelFacts) -> Result<(), Failur
 }
 
 /// The heads of a ranking, those to be removed first at the front.
-fn ranked(table: &Table, facts: &ModelFacts) -> Result<Vec<Head>, Failure> {
+fn ranked(table: &Table, facts: &ModelFacts, ctx: &dyn Ctx) -> Result<Vec<Head>, Failure> {
     let column = |name: &str| {
         let column = table.column(name).and_then(|column| column.values.to_f64());
         column.ok_or_else(|| Failure::fatal(format!("the ranking has no column of numbers `{name}`")))
@@ -345,7 +345,10 @@ fn ranked(table: &Table, facts: &ModelFacts) -> Result<Vec<Head>, Failure> {
         Some(_) => column("order")?,
         None => column("syn_red_score")?.iter().map(|score| -score).collect(),
     };
-    // A head that could not be ranked goes last.
+    let unranked = first.iter().filter(|place| place.is_nan()).count();
+    if unranked > 0 {
+        ctx.warn(&format!("{unranked} heads have no rank: they are removed last, in the order of the table"));
+    }
     let first: Vec<f64> = first.into_iter().map(|place| if place.is_nan() { f64::INFINITY } else { place }).collect();
     let mut rows: Vec<usize> = (0..table.rows()).collect();
     rows.sort_by(|&a, &b| first[a].total_cmp(&first[b]).then(a.cmp(&b)));

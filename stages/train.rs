@@ -160,6 +160,11 @@ impl Train {
         ];
         let mut found: Vec<_> =
             wrong.into_iter().filter(|(wrong, ..)| *wrong).map(|(_, at, message)| Mistake::new(at, message)).collect();
+        let noise = self.edits.iter().position(|edit| matches!(edit, Edit::Noise { .. }));
+        found.extend(noise.map(|i| {
+            let message = "the noise of an edit is the same at every step: a model would learn it by heart";
+            Mistake::new(format!("edits[{i}].op"), message)
+        }));
         found.extend(self.optimizer.mistake().map(|(at, message)| Mistake::new(format!("optimizer.{at}"), message)));
         found.extend(probe::mistakes(&self.edits, &[], (&OWN, &["model", "weights", "log"]), given, facts));
         if let Some(facts) = facts {

@@ -1,7 +1,10 @@
 //! The kind `ablate` on the fixtures' models, against PyTorch's divergence, and against itself.
 
 use super::*;
-use crate::lm::fixture::{FAMILIES, Fixture, engine, inputs, stage};
+use crate::{
+    contract::testing::TestCtx,
+    lm::fixture::{FAMILIES, Fixture, engine, inputs, stage},
+};
 
 /// Prompt A's first token, and what follows: every position of the fixture is predicting.
 fn tokens(fixture: &Fixture) -> Artifact {
@@ -102,22 +105,24 @@ fn a_stopped_run_goes_on_from_its_units_and_ends_alike() {
 
 #[test]
 fn a_column_order_goes_before_scores_and_heads_must_exist() {
+    let ctx = TestCtx::new();
     let facts = crate::lm::ModelFacts::of(&Fixture::of("llama").config).unwrap();
     let reversed = ranking().with("order", Values::Int((0..12).rev().map(Some).collect()));
-    assert_eq!(ranked(&reversed, &facts).unwrap()[0], (2, 3));
-    assert_eq!(ranked(&reversed, &facts).unwrap()[11], (0, 0));
-    assert_eq!(ranked(&ranking(), &facts).unwrap()[..3], [(1, 0), (2, 3), (2, 2)]);
+    assert_eq!(ranked(&reversed, &facts, &ctx).unwrap()[0], (2, 3));
+    assert_eq!(ranked(&reversed, &facts, &ctx).unwrap()[11], (0, 0));
+    assert_eq!(ranked(&ranking(), &facts, &ctx).unwrap()[..3], [(1, 0), (2, 3), (2, 2)]);
     let unranked = ranking().with("order", Values::Int((0..12).map(|i| (i != 0).then_some(i)).collect()));
-    assert_eq!(ranked(&unranked, &facts).unwrap()[11], (0, 0), "what could not be ranked goes last");
+    assert_eq!(ranked(&unranked, &facts, &ctx).unwrap()[11], (0, 0), "what could not be ranked goes last");
+    assert_eq!(ctx.warnings().len(), 1);
     let bad = |layer| {
         Table::default()
             .with("layer", Values::Int(vec![Some(0), Some(layer)]))
             .with("head_in_layer", Values::Int(vec![Some(1), Some(1)]))
             .with("syn_red_score", Values::Float(vec![0.0, 1.0]))
     };
-    assert!(ranked(&bad(3), &facts).unwrap_err().to_string().contains("head 1 of layer 3"));
-    assert!(ranked(&bad(0), &facts).unwrap_err().to_string().contains("twice"));
-    assert!(ranked(&Table::default(), &facts).unwrap_err().to_string().contains("`layer`"));
+    assert!(ranked(&bad(3), &facts, &ctx).unwrap_err().to_string().contains("head 1 of layer 3"));
+    assert!(ranked(&bad(0), &facts, &ctx).unwrap_err().to_string().contains("twice"));
+    assert!(ranked(&Table::default(), &facts, &ctx).unwrap_err().to_string().contains("`layer`"));
 }
 
 #[test]

@@ -179,3 +179,19 @@ fn what_needs_the_whole_text_is_refused_while_it_is_written() {
     assert!(wrong("{ site = \"pattern\", reduce = \"received-entropy\" }").contains("one query"));
     assert!(wrong("{ site = \"z\", reduce = [\"mean\", \"norm\"] }").contains("nothing can come after it"));
 }
+
+/// The newest token's logits, at every step, are those that choose what is written.
+#[test]
+fn logits_of_each_step_choose_what_is_written() {
+    let (a, b) = (Fixture::of("llama").ids("a"), Fixture::of("llama").ids("b"));
+    let (ctx, model) = engine("llama");
+    let stage: Generate =
+        stage("new-tokens = 4\nseed = 1\ncapture = [{ site = \"logits\", reduce = \"top-k\", k = 2 }]");
+    let inputs = inputs(vec![("model", model), ("prompts", prompts(&[("a", &a), ("b", &b)]))]);
+    let outputs = stage.run(&inputs, &ctx).unwrap();
+    let Data::I64(likeliest) = &tensor(&outputs, "logits.index").data else { panic!("indices are whole numbers") };
+    for (row, text) in tokens(&outputs).sequences.iter().enumerate() {
+        let first: Vec<_> = (0..4).map(|step| likeliest[[row, step, 0]] as u32).collect();
+        assert_eq!(first, text.new);
+    }
+}

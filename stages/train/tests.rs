@@ -122,6 +122,16 @@ fn full_batches_and_weight_decay_shrink_what_is_not_used() {
 }
 
 #[test]
+fn a_run_that_leaves_the_numbers_fails_and_says_where() {
+    let wild = Train { optimizer: Adam { learning_rate: 1e30, ..Adam::default() }, ..stage(INDUCTION) };
+    let failed = wild.run(&patterns(), &TestCtx::new()).unwrap_err().to_string();
+    assert!(failed.contains("no number at step"), "{failed}");
+    let noisy =
+        Train { edits: vec![toml::from_str("op = \"noise\"\nsite = \"z\"\nstd = 1.0\nseed = 1").unwrap()], ..wild };
+    assert!(noisy.mistakes(&Given::default(), None)[0].message.contains("by heart"));
+}
+
+#[test]
 fn what_cannot_be_trained_is_said_before_anything_runs() {
     let wrong = Train { steps: 0, warmup: 5, batch: Some(0), ..stage(INDUCTION) };
     let at: Vec<_> = wrong.mistakes(&Given::default(), None).into_iter().map(|mistake| mistake.at).collect();

@@ -97,7 +97,11 @@ impl Take {
             Some(heads) => select(x, self.head_axis(), heads),
             None => x,
         };
-        let slots: Slots = (0..batch.rows()).map(|row| self.slots(batch, row)).collect();
+        let slots: Slots = match self.at {
+            // Of logits, a pass that wants the newest alone has one column.
+            At::Newest => vec![vec![Some(x.dims()[self.positions()] - 1)]; batch.rows()],
+            At::Positions(_) => (0..batch.rows()).map(|row| self.slots(batch, row)).collect(),
+        };
         let x = picked(x, self.positions(), &slots);
         let there = slots.iter().map(|row| row.iter().map(Option::is_some).collect()).collect();
         self.stepped(x, layer, there)

@@ -91,7 +91,9 @@ impl Course<'_> {
             self.take(step, learner, train)?;
             let accuracy = readings.last().map_or(0.0, |reading| reading.test.accuracy);
             if step == self.steps || self.log.looks(step, accuracy) {
-                readings.push(gauge.read(step, learner)?);
+                let reading = gauge.read(step, learner)?;
+                still_a_number(step, reading.train.loss)?;
+                readings.push(reading);
             }
         }
         Ok(Reading::table(&readings))
@@ -101,13 +103,17 @@ impl Course<'_> {
         let seen = train.seen_at(step, self.batch.unwrap_or(train.count()), self.seed);
         let rate = self.schedule.rate(step, self.steps, self.warmup);
         let predictions = learner.step(&train.lesson(&seen), step, &self.adam, rate, self.freeze)?;
-        if predictions.loss().is_finite() {
-            return Ok(());
-        }
-        Err(Failure::fatal(format!(
-            "the loss is no number at step {step}: a smaller `learning-rate` or a longer `warmup` may help"
-        )))
+        still_a_number(step, predictions.loss())
     }
+}
+
+fn still_a_number(step: u64, loss: f64) -> Result<(), Failure> {
+    if loss.is_finite() {
+        return Ok(());
+    }
+    Err(Failure::fatal(format!(
+        "the loss is no number at step {step}: a smaller `learning-rate` or a longer `warmup` may help"
+    )))
 }
 
 /// All that the rest of a run depends on.

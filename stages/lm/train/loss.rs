@@ -76,7 +76,8 @@ pub fn gradient(logits: &[f32], targets: &[u32]) -> Vec<f32> {
 fn others(logits: &[f32], target: usize) -> f64 {
     let chosen = f64::from(logits[target]);
     let others = || logits.iter().enumerate().filter(|(j, _)| *j != target).map(|(_, z)| f64::from(*z) - chosen);
-    let largest = others().fold(f64::NEG_INFINITY, f64::max);
+    // What is no number stays none: `max` would pass over it.
+    let largest = others().fold(f64::NEG_INFINITY, |a, b| if b > a || b.is_nan() { b } else { a });
     if largest == f64::NEG_INFINITY {
         largest
     } else {
@@ -135,6 +136,14 @@ mod tests {
         assert_eq!(predictions.losses[1], 2e4);
         assert_eq!(predictions.right, [true, false]);
         assert_eq!(Predictions::of(&[1.0, 1.0], &[1]).right, [false]);
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_loss() {
+        for logits in [[f32::NAN, 0.0], [0.0, f32::NAN], [f32::INFINITY, f32::INFINITY]] {
+            assert!(Predictions::of(&logits, &[0]).loss().is_nan(), "{logits:?}");
+            assert!(gradient(&logits, &[0]).iter().any(|slope| slope.is_nan()), "{logits:?}");
+        }
     }
 
     /// Central differences of the loss.

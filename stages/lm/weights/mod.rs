@@ -141,12 +141,11 @@ impl<'a> Weights<'a> {
     }
 }
 
-/// Whether a tensor claims to be a weight of one of the layers that the config has.
+/// Whether a tensor claims to be a weight of a layer, one that the config has or not.
 fn in_a_layer(name: &str, architecture: &Architecture) -> bool {
     let Some((_, rest)) = name.split_once(architecture.layers_path) else { return false };
     let number = rest.split('.').next().and_then(|number| number.parse::<usize>().ok());
-    number.is_some_and(|layer| layer < architecture.blocks.len())
-        && !BUFFERS.iter().any(|buffer| name.ends_with(buffer))
+    number.is_some() && !BUFFERS.iter().any(|buffer| name.ends_with(buffer))
 }
 
 #[cfg(test)]
@@ -194,6 +193,14 @@ mod tests {
         assert!(add("gpt2", "transformer.h.0.attn.c_bias.weight").is_err());
         let refused = add("gpt_neox", "gpt_neox.layers.1.attention.q_norm.weight").unwrap_err();
         assert!(refused.contains("`gpt_neox.layers.1.attention.q_norm.weight`"), "{refused}");
+    }
+
+    #[test]
+    fn layers_that_the_config_lacks_are_not_left_out_in_silence() {
+        let mut fixture = Fixture::of("llama");
+        fixture.config["num_hidden_layers"] = 2.into();
+        let refused = Model::load(&fixture.config, &fixture.weights, &device()).unwrap_err().0;
+        assert!(refused.contains("the checkpoint has `model.layers.2."), "{refused}");
     }
 
     #[test]
