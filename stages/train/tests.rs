@@ -1,3 +1,5 @@
+//! The kind `train`: that it learns, resumes to the same bits, keeps what is frozen, and refuses what cannot be.
+
 use assay_cache::{Table, Weights};
 
 use super::*;

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_cache::{Artifact, Table, Unit, Values, Weights};
+use assay_cache::{Artifact, Table, Unit, Weights};
 use ndarray::{ArrayD, IxDyn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     adam::{Adam, Moving},
     freeze::Freeze,
-    gauge::{Gauge, Reading},
+    gauge::Gauge,
     learner::{Learner, Moved},
+    reading::Reading,
     schedule::Schedule,
     texts::Texts,
 };
@@ -96,7 +97,7 @@ impl Course<'_> {
                 readings.push(reading);
             }
         }
-        Ok(Reading::table(&readings))
+        Ok(Reading::table(&readings, &learner.facts))
     }
 
     fn take(&self, step: u64, learner: &mut Learner, train: &Texts) -> Result<(), Failure> {
@@ -165,11 +166,6 @@ pub fn weights(learner: &Learner) -> Weights {
     Weights(
         learner.weights.0.iter().map(|(name, (shape, moving))| (name.clone(), array(shape, &moving.values))).collect(),
     )
-}
-
-/// A column of a table of numbers.
-pub fn floats(values: impl Iterator<Item = f64>) -> Values {
-    Values::Float(values.collect())
 }
 
 #[cfg(test)]

@@ -1,13 +1,10 @@
-//! What is noted of a model while it is trained: how it predicts, and the sizes of its weights and its stream.
-
-use assay_cache::{Table, Values};
-use serde::{Deserialize, Serialize};
+//! Looks at a model while it is trained: how it predicts, and how large its weights and its stream are.
 
 use super::{
-    course::floats,
     learner::{Learner, predict},
     loss::Predictions,
-    texts::Texts,
+    reading::{Reading, Score},
+    texts::{Lesson, Texts},
 };
 use crate::{
     Failure,
@@ -25,47 +22,6 @@ pub struct Gauge {
     train: Texts,
     test: Texts,
     probe: Probe,
-}
-
-/// How a model predicts some texts.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Score {
-    pub loss: f64,
-    pub accuracy: f64,
-    /// Over the last token of each text.
-    pub last_accuracy: f64,
-    /// The mean of log p(right) − log p(all others).
-    pub margin: f64,
-}
-
-/// The columns that do not depend on the model.
-const COLUMNS: [&str; 8] = [
-    "step",
-    "train_loss",
-    "train_accuracy",
-    "train_last_accuracy",
-    "test_loss",
-    "test_accuracy",
-    "test_last_accuracy",
-    "test_margin",
-];
-
-/// What was noted at a step.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Reading {
-    step: u64,
-    pub train: Score,
-    pub test: Score,
-    /// For each layer, the mean norm of what leaves it.
-    resid_norm: Vec<f64>,
-    /// For each layer, the mean over tokens of the standard deviation over dimensions (ddof 1) of what leaves it.
-    resid_std: Vec<f64>,
-    /// The mean weight of the final norm, where there is one.
-    final_norm: Option<f64>,
-    /// The sum over layers of the Frobenius norm of the value projection.
-    value_norm: f64,
-    /// The Euclidean norm of all weights.
-    weight_norm: f64,
 }
 
 impl Gauge {
@@ -133,7 +89,7 @@ struct Stream {
 
 impl Stream {
     /// `values` is `[row, pos, d]` with padding, which does not count.
-    fn add(&mut self, values: &[f32], lesson: &super::texts::Lesson, d: usize) {
+    fn add(&mut self, values: &[f32], lesson: &Lesson, d: usize) {
         let width = lesson.batch.width();
         for (row, real) in lesson.batch.real.iter().enumerate() {
             for token in values[row * width * d..][..real.len() * d].chunks_exact(d) {
@@ -145,40 +101,5 @@ impl Stream {
                 self.std += variance.max(0.0).sqrt();
             }
         }
-    }
-}
-
-impl Reading {
-    /// The names of the columns, before anything is read.
-    pub fn columns(facts: &ModelFacts) -> Vec<String> {
-        let mut names: Vec<String> = COLUMNS.map(str::to_owned).to_vec();
-        names.extend((0..facts.layers).flat_map(|layer| [format!("resid_norm_{layer}"), format!("resid_std_{layer}")]));
-        names.extend(facts.sites.contains(&Site::LnFinalScale).then(|| "final_norm_weight".to_owned()));
-        names.extend(["value_norm", "weight_norm"].map(str::to_owned));
-        names
-    }
-
-    /// A row for each reading.
-    pub fn table(readings: &[Self]) -> Table {
-        let column = |of: &dyn Fn(&Self) -> f64| floats(readings.iter().map(of));
-        let steps = readings.iter().map(|reading| Some(reading.step as i64)).collect();
-        let mut table = Table::default()
-            .with("step", Values::Int(steps))
-            .with("train_loss", column(&|r| r.train.loss))
-            .with("train_accuracy", column(&|r| r.train.accuracy))
-            .with("train_last_accuracy", column(&|r| r.train.last_accuracy))
-            .with("test_loss", column(&|r| r.test.loss))
-            .with("test_accuracy", column(&|r| r.test.accuracy))
-            .with("test_last_accuracy", column(&|r| r.test.last_accuracy))
-            .with("test_margin", column(&|r| r.test.margin));
-        for layer in 0..readings.first().map_or(0, |reading| reading.resid_norm.len()) {
-            table = table
-                .with(&format!("resid_norm_{layer}"), column(&|r| r.resid_norm[layer]))
-                .with(&format!("resid_std_{layer}"), column(&|r| r.resid_std[layer]));
-        }
-        if readings.iter().any(|reading| reading.final_norm.is_some()) {
-            table = table.with("final_norm_weight", column(&|r| r.final_norm.unwrap_or(f64::NAN)));
-        }
-        table.with("value_norm", column(&|r| r.value_norm)).with("weight_norm", column(&|r| r.weight_norm))
     }
 }

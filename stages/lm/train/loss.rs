@@ -7,6 +7,8 @@
 
 use rayon::prelude::*;
 
+use crate::metrics::summary::mean;
+
 /// What a model predicted at some places of its texts.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Predictions {
@@ -35,15 +37,15 @@ impl Predictions {
     }
 
     pub fn loss(&self) -> f64 {
-        mean(self.losses.iter().copied())
+        mean(&self.losses)
     }
 
     pub fn accuracy(&self) -> f64 {
-        mean(self.right.iter().map(|right| f64::from(u8::from(*right))))
+        self.right.iter().filter(|right| **right).count() as f64 / self.right.len() as f64
     }
 
     pub fn margin(&self) -> f64 {
-        mean(self.margins.iter().copied())
+        mean(&self.margins)
     }
 }
 
@@ -94,11 +96,6 @@ fn softplus(x: f64) -> f64 {
 fn is_largest(logits: &[f32], target: usize) -> bool {
     let chosen = logits[target];
     logits[..target].iter().all(|z| *z < chosen) && logits[target + 1..].iter().all(|z| *z <= chosen)
-}
-
-fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
-    let count = values.len();
-    values.sum::<f64>() / count as f64
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | the loop over steps, and what resumes it | `course.rs` |
 //! | one step: forward, loss, backward, optimiser | `learner.rs` |
-//! | what is noted of it | `gauge.rs` |
+//! | what is noted of it | `gauge.rs`, `reading.rs` |
 //! | what a step reads | `texts.rs` |
 //! | the loss and its gradient | `loss.rs` |
 //! | the optimiser and its learning rate | `adam.rs`, `schedule.rs` |
@@ -19,5 +19,6 @@ pub mod freeze;
 pub mod gauge;
 pub mod learner;
 pub mod loss;
+pub mod reading;
 pub mod schedule;
 pub mod texts;

@@ -1,0 +1,80 @@
+//! What was noted of a model at a step of its training, and the table that these notes make.
+
+use assay_cache::{Table, Values};
+use serde::{Deserialize, Serialize};
+
+use crate::lm::{ModelFacts, site::Site};
+
+/// How a model predicts some texts.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Score {
+    pub loss: f64,
+    pub accuracy: f64,
+    /// Over the last token of each text.
+    pub last_accuracy: f64,
+    /// The mean of log p(right) − log p(all others).
+    pub margin: f64,
+}
+
+/// What was noted at a step.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Reading {
+    pub step: u64,
+    pub train: Score,
+    pub test: Score,
+    /// For each layer, the mean norm of what leaves it.
+    pub resid_norm: Vec<f64>,
+    /// For each layer, the mean over tokens of the standard deviation over dimensions (ddof 1) of what leaves it.
+    pub resid_std: Vec<f64>,
+    /// The mean weight of the final norm, where there is one.
+    pub final_norm: Option<f64>,
+    /// The sum over layers of the Frobenius norm of the value projection.
+    pub value_norm: f64,
+    /// The Euclidean norm of all weights.
+    pub weight_norm: f64,
+}
+
+impl Score {
+    /// In the order of [`SCORES`].
+    fn values(&self) -> [f64; 4] {
+        [self.loss, self.accuracy, self.last_accuracy, self.margin]
+    }
+}
+
+/// What a score is called in a column, after its side.
+const SCORES: [&str; 4] = ["loss", "accuracy", "last_accuracy", "margin"];
+
+impl Reading {
+    /// The names of the columns beside `step`, for a model of these facts.
+    fn names(facts: &ModelFacts) -> Vec<String> {
+        let side = |side: &'static str| SCORES.map(|score| format!("{side}_{score}"));
+        let layers = (0..facts.layers).flat_map(|layer| [format!("resid_norm_{layer}"), format!("resid_std_{layer}")]);
+        let norm = facts.sites.contains(&Site::LnFinalScale).then(|| "final_norm_weight".to_owned());
+        let sizes = ["value_norm", "weight_norm"].map(str::to_owned);
+        side("train").into_iter().chain(side("test")).chain(layers).chain(norm).chain(sizes).collect()
+    }
+
+    /// What stands under these names.
+    fn values(&self) -> Vec<f64> {
+        let layers = self.resid_norm.iter().zip(&self.resid_std).flat_map(|(norm, std)| [*norm, *std]);
+        let sides = self.train.values().into_iter().chain(self.test.values());
+        sides.chain(layers).chain(self.final_norm).chain([self.value_norm, self.weight_norm]).collect()
+    }
+
+    /// The names of the table's columns, before anything is read.
+    pub fn columns(facts: &ModelFacts) -> Vec<String> {
+        std::iter::once("step".to_owned()).chain(Self::names(facts)).collect()
+    }
+
+    /// A row for each reading of a model of these facts.
+    pub fn table(readings: &[Self], facts: &ModelFacts) -> Table {
+        let steps = readings.iter().map(|reading| Some(reading.step as i64)).collect();
+        let rows: Vec<Vec<f64>> = readings.iter().map(Self::values).collect();
+        Self::names(facts)
+            .iter()
+            .enumerate()
+            .fold(Table::default().with("step", Values::Int(steps)), |table, (i, name)| {
+                table.with(name, Values::Float(rows.iter().map(|row| row[i]).collect()))
+            })
+    }
+}
