@@ -213,7 +213,7 @@ impl Generate {
             prompt: text.ids.clone(),
             new: made.new.clone(),
         };
-        let tokens = Tokens { sequences: prompts.iter().zip(made).map(sequence).collect() };
+        let tokens = Tokens { sequences: prompts.iter().zip(made).map(sequence).collect(), vocab: None };
         let mut outputs = Outputs::default().with("tokens", tokens.artifact());
         for (i, (capture, output)) in probe::outputs(&self.capture, "step").enumerate() {
             let parts: Vec<_> = made.iter().map(|made| capture.over_steps(&made.captures[i])).collect();

@@ -63,7 +63,8 @@ impl ModularAddition {
             let both_ways = |&(a, b): &(u32, u32)| [(a, b), (b, a)].into_iter().take(if a == b { 1 } else { 2 });
             let mut pairs: Vec<_> = pairs.iter().flat_map(both_ways).collect();
             pairs.sort_unstable();
-            Tokens { sequences: pairs.into_iter().map(|(a, b)| self.text(a, b)).collect() }
+            let sequences = pairs.into_iter().map(|(a, b)| self.text(a, b)).collect();
+            Tokens { sequences, vocab: Some(self.p + 1) }
         })
     }
 

@@ -63,7 +63,7 @@ impl RandomTokens {
             let mut draw = |count| (0..count).map(|_| below(self.vocab.into(), &mut rng) as u32).collect();
             Sequence { id: i.to_string(), prompt: draw(1), new: draw(self.length - 1) }
         };
-        Tokens { sequences: (0..count).map(text).collect() }
+        Tokens { sequences: (0..count).map(text).collect(), vocab: Some(self.vocab) }
     }
 }
 

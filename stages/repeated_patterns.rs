@@ -72,7 +72,7 @@ impl RepeatedPatterns {
 
     /// `side` 0 is learned, 1 held out: other streams of random numbers.
     fn texts(&self, side: u64, count: usize) -> Tokens {
-        Tokens { sequences: (0..count).map(|i| self.text(side, i)).collect() }
+        Tokens { sequences: (0..count).map(|i| self.text(side, i)).collect(), vocab: Some(self.vocab) }
     }
 
     fn text(&self, side: u64, i: usize) -> Sequence {

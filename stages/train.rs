@@ -115,8 +115,9 @@ impl Stage for Train {
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
         let (train, test) = (Tokens::read(inputs.record("train")?)?, Tokens::read(inputs.record("test")?)?);
         let largest = [&train, &test].into_iter().flat_map(|side| &side.sequences).flat_map(|text| text.text()).max();
+        let vocab = train.vocab.map(|vocab| vocab as usize);
         let (train, test) = (texts("train", &train)?, texts("test", &test)?);
-        let config = self.model.config(largest.map(|id| id as usize + 1), Some(train.longest().max(test.longest())));
+        let config = self.model.config(vocab, Some(train.longest().max(test.longest())));
         let config = config.map_err(Failure::fatal)?;
         let facts = ModelFacts::of(&config).map_err(Failure::fatal)?;
         self.refuse_misfits(&facts, largest, train.longest().max(test.longest()))?;

@@ -133,6 +133,15 @@ fn a_run_that_leaves_the_numbers_fails_and_says_where() {
     assert!(noisy.mistakes(&Given::default(), None)[0].message.contains("by heart"));
 }
 
+/// Two texts of three tokens draw from a hundred: the model is the one that the plan told of.
+#[test]
+fn tokens_that_do_not_occur_are_in_the_vocabulary() {
+    let pattern_length = [1, 1];
+    let inputs = task(&RepeatedPatterns { vocab: 100, length: 3, pattern_length, train: 1, test: 1, seed: Seed(0) });
+    let made = Train { steps: 1, ..stage(INDUCTION) }.run(&inputs, &TestCtx::new()).unwrap();
+    assert_eq!(weights_of(&made).0["lm_head.weight"].shape(), [100, 32]);
+}
+
 #[test]
 fn what_cannot_be_trained_is_said_before_anything_runs() {
     let wrong = Train { steps: 0, warmup: 5, batch: Some(0), ..stage(INDUCTION) };

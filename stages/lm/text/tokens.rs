@@ -10,6 +10,9 @@ use crate::{Failure, OutputPort, PortType, Ports};
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Tokens {
     pub sequences: Vec<Sequence>,
+    /// How many tokens a task draws from, whether all of them occur or not. What a model wrote does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vocab: Option<u32>,
 }
 
 /// One prompt and the tokens that follow it.

@@ -139,7 +139,7 @@ mod tests {
             let tokens: Vec<u32> = (0..8).map(|i| (seed * 31 + i * i * 7) % 250).collect();
             Sequence { id: seed.to_string(), prompt: tokens[..1].to_vec(), new: tokens[1..].to_vec() }
         };
-        Texts::new(&Tokens { sequences: (0..4).map(text).collect() })
+        Texts::new(&Tokens { sequences: (0..4).map(text).collect(), vocab: None })
     }
 
     fn learner() -> Learner {

@@ -83,7 +83,7 @@ mod tests {
             prompt: prompt.to_vec(),
             new: new.to_vec(),
         };
-        Texts::new(&Tokens { sequences: vec![text("a", &[1, 2, 9], &[3]), text("b", &[4], &[5, 6])] })
+        Texts::new(&Tokens { sequences: vec![text("a", &[1, 2, 9], &[3]), text("b", &[4], &[5, 6])], vocab: None })
     }
 
     #[test]
