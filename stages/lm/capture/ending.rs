@@ -1,6 +1,8 @@
 //! What becomes of recorded values after the pass: largest values, participation ratios and entropies on the host, and
-//! logits of the residual stream, row by row and layer by layer, so that no more than one text's leave the device at
-//! once.
+//! logits of the residual stream, row by row, layer by layer and a chunk of positions at a time: those of a whole text
+//! can be larger than the model.
+
+use std::ops::Range;
 
 use ndarray::{Array2, ArrayD, ArrayView1, Axis, Ix4, IxDyn};
 
@@ -79,16 +81,22 @@ impl Take {
         top: Option<usize>,
     ) -> Vec<ArrayD<f32>> {
         let own = batch.row(row);
+        let (slots, kept) = (self.slots(batch, row), self.kept());
         let each = layers.iter().map(|layer| {
             let [_, places, _, d] = layer.dims();
-            let x = layer.clone().narrow(0, row, 1).reshape([places, d]);
-            let logits = model.lens(x, final_norm); // [pos, vocab]
-            let logits = logits.reshape([1, places, 1, model.facts.vocab]);
-            let grid = self.grids(vec![logits], &own).remove(0);
-            match top {
-                Some(k) => self.largest(&grid, k, true),
-                None => vec![self.without(grid, Kept { last: Some("token"), ..self.kept() })],
-            }
+            let pieces = chunks(places, model.facts.vocab).map(|chunk| {
+                let x = layer.clone().narrow(0, row, 1).narrow(1, chunk.start, chunk.len()).reshape([chunk.len(), d]);
+                let logits = model.lens(x, final_norm).reshape([1, chunk.len(), 1, model.facts.vocab]);
+                // Where positions were made one, or a text has fewer than the longest, there are fewer slots.
+                let here = slots.get(chunk.start..chunk.end.min(slots.len())).filter(|_| kept.position);
+                let take = self.of(here.unwrap_or_default());
+                let grid = take.grids(vec![logits], &own).remove(0);
+                match top {
+                    Some(k) => take.largest(&grid, k, true),
+                    None => vec![take.without(grid, Kept { last: Some("token"), ..kept })],
+                }
+            });
+            self.side_by_side(pieces.collect())
         });
         let by_layer = turned(each.collect());
         let joined = |layers: Vec<ArrayD<f32>>| match self.site.per_layer() {
@@ -96,6 +104,15 @@ impl Take {
             false => layers.into_iter().next().unwrap_or_else(|| ArrayD::zeros(IxDyn(&[0]))),
         };
         by_layer.into_iter().map(joined).collect()
+    }
+
+    /// Arrays of one chunk of positions after the other as those of all.
+    pub fn side_by_side(&self, chunks: Vec<Vec<ArrayD<f32>>>) -> Vec<ArrayD<f32>> {
+        let whole = |mut pieces: Vec<ArrayD<f32>>| match pieces.len() {
+            1 => pieces.remove(0),
+            _ => super::joined(&pieces, self.position_axis()),
+        };
+        turned(chunks).into_iter().map(whole).collect()
     }
 
     /// The largest values of the last axis, which they are, and where they are logits how likely.
@@ -119,6 +136,16 @@ impl Take {
         let all = if likely { vec![values, indices, shares] } else { vec![values, indices] };
         all.into_iter().map(|array| self.without(array, kept)).collect()
     }
+}
+
+/// Logits that stand in memory at once. In tests so few that the texts of the fixtures come in pieces.
+const LOGITS: usize = if cfg!(test) { 1 << 10 } else { 1 << 22 };
+
+/// Positions in pieces, each so long that its logits have room; one piece, if an empty one, in any case.
+pub fn chunks(positions: usize, vocab: usize) -> impl Iterator<Item = Range<usize>> {
+    let length = (LOGITS / vocab.max(1)).max(1);
+    let pieces = positions.div_ceil(length).max(1);
+    (0..pieces).map(move |i| i * length..((i + 1) * length).min(positions))
 }
 
 /// The places of the `k` largest numbers, the largest first; of equals, the first.

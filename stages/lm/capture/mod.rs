@@ -12,7 +12,7 @@ mod grid;
 mod reduce;
 mod take;
 
-pub use ending::Ending;
+pub use ending::{Ending, chunks};
 pub use grid::{joined, stacked};
 pub use reduce::{Kept, Reduce, Reductions};
 pub use take::{At, Step, Take};

@@ -25,6 +25,8 @@ pub enum At {
     Positions(Select),
     /// The newest column.
     Newest,
+    /// These columns of the one row that there is.
+    Columns(Vec<Option<usize>>),
 }
 
 /// What happens on the device.
@@ -100,17 +102,23 @@ impl Take {
         let slots: Slots = match self.at {
             // Of logits, a pass that wants the newest alone has one column.
             At::Newest => vec![vec![Some(x.dims()[self.positions()] - 1)]; batch.rows()],
-            At::Positions(_) => (0..batch.rows()).map(|row| self.slots(batch, row)).collect(),
+            At::Positions(_) | At::Columns(_) => (0..batch.rows()).map(|row| self.slots(batch, row)).collect(),
         };
         let x = picked(x, self.positions(), &slots);
         let there = slots.iter().map(|row| row.iter().map(Option::is_some).collect()).collect();
-        self.stepped(x, layer, there)
+        self.stepped(&self.steps, x, layer, there)
     }
 
-    /// The steps, on values that stand at `there` of the places of each row.
-    pub fn stepped(&self, mut x: Tensor<4>, layer: usize, mut there: Vec<Vec<bool>>) -> Result<Tensor<4>, String> {
+    /// Some of its steps, on values that stand at `there` of the places of each row.
+    pub fn stepped(
+        &self,
+        steps: &[Step],
+        mut x: Tensor<4>,
+        layer: usize,
+        mut there: Vec<Vec<bool>>,
+    ) -> Result<Tensor<4>, String> {
         let axis = self.positions();
-        for step in &self.steps {
+        for step in steps {
             x = match step {
                 Step::Norm => (x.clone() * x).sum_dim(3).sqrt(),
                 Step::MeanHeads => x.mean_dim(self.head_axis()),
@@ -134,7 +142,13 @@ impl Take {
         match &self.at {
             At::Positions(select) => select.slots(real.len()).into_iter().map(|slot| slot.and_then(column)).collect(),
             At::Newest => vec![Some(batch.width() - 1)],
+            At::Columns(slots) => slots.clone(),
         }
+    }
+
+    /// The same of these columns of one row.
+    pub fn of(&self, slots: &[Option<usize>]) -> Self {
+        Self { at: At::Columns(slots.to_vec()), ..self.clone() }
     }
 
     /// Which axes are left before the ending.
