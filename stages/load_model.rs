@@ -74,7 +74,7 @@ impl Stage for LoadModel {
             (origin, _) => origin.find(revision, Wanted::Everything, fetch)?,
         };
         let provenance = json!({ "source": self.source, "config": self.config, "found": found.provenance });
-        Ok(Resolved { files: found.files, provenance })
+        Ok(Resolved { files: found.files, provenance, check: found.check })
     }
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {

@@ -13,6 +13,7 @@ use std::{
 };
 
 use assay_cache::Digest;
+use assay_stages::Check;
 use serde::{Deserialize, Serialize};
 
 /// The digests of files that were hashed before.
@@ -42,17 +43,19 @@ impl Digests {
         Self { file, known, changed: false }
     }
 
-    /// The digest of a file: remembered, or computed now.
-    pub fn of(&mut self, path: &Path) -> io::Result<Digest> {
-        let path = fs::canonicalize(path)?;
-        let before = fs::metadata(&path)?;
-        if let Some(known) = self.known.get(&path).filter(|known| known.describes(&before)) {
+    /// The digest of a file: remembered, or computed now, of a file that then passes the check.
+    pub fn of(&mut self, path: &Path, check: Option<Check>) -> Result<Digest, String> {
+        let refused = |error: io::Error| format!("cannot read {}: {error}", path.display());
+        let place = fs::canonicalize(path).map_err(refused)?;
+        let before = fs::metadata(&place).map_err(refused)?;
+        if let Some(known) = self.known.get(&place).filter(|known| known.describes(&before)) {
             return Ok(known.digest);
         }
-        let digest = Digest::of_file(&path)?;
-        let after = fs::metadata(&path)?;
+        check.map_or(Ok(()), |check| check(path))?;
+        let digest = Digest::of_file(&place).map_err(refused)?;
+        let after = fs::metadata(&place).map_err(refused)?;
         if unchanged(&before, &after) && !young(&after) {
-            self.known.insert(path, Remembered::new(&after, digest));
+            self.known.insert(place, Remembered::new(&after, digest));
             self.changed = true;
         }
         Ok(digest)
@@ -118,10 +121,22 @@ mod tests {
         let path = folder.path().join("weights");
         let mut digests = Digests::default();
         aged(&path, "one");
-        assert_eq!(digests.of(&path).unwrap(), Digest::of(b"one"));
+        assert_eq!(digests.of(&path, None).unwrap(), Digest::of(b"one"));
         assert_eq!(digests.known.len(), 1);
         aged(&path, "other");
-        assert_eq!(digests.of(&path).unwrap(), Digest::of(b"other"));
+        assert_eq!(digests.of(&path, None).unwrap(), Digest::of(b"other"));
+    }
+
+    #[test]
+    fn a_file_that_fails_its_check_has_no_digest() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("weights");
+        aged(&path, "one");
+        let mut digests = Digests::default();
+        assert_eq!(digests.of(&path, Some(|_| Err("damaged".to_owned()))).unwrap_err(), "damaged");
+        assert!(digests.known.is_empty());
+        digests.of(&path, Some(|_| Ok(()))).unwrap();
+        digests.of(&path, Some(|_| Err("asked again".to_owned()))).unwrap();
     }
 
     #[test]
@@ -130,7 +145,7 @@ mod tests {
         let path = folder.path().join("weights");
         fs::write(&path, "one").unwrap();
         let mut digests = Digests::default();
-        digests.of(&path).unwrap();
+        digests.of(&path, None).unwrap();
         assert!(digests.known.is_empty());
     }
 
@@ -141,7 +156,7 @@ mod tests {
         aged(&path, "one");
         let file = folder.path().join("cache/digests.json");
         let mut digests = Digests { file: Some(file.clone()), ..Digests::default() };
-        digests.of(&path).unwrap();
+        digests.of(&path, None).unwrap();
         digests.keep();
         let kept: BTreeMap<PathBuf, Remembered> = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
         assert!(kept == digests.known);

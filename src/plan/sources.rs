@@ -18,7 +18,7 @@ pub fn find(body: &dyn DynStage, digests: &mut Digests) -> Result<Sources, Strin
 fn digest(resolved: Resolved, memory: &mut Digests) -> Result<Sources, String> {
     let mut digests = BTreeMap::new();
     for (role, path) in &resolved.files {
-        let digest = memory.of(path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+        let digest = memory.of(path, resolved.check)?;
         digests.insert(role.clone(), digest);
     }
     Ok(Sources::Here { resolved, digests })

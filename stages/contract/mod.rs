@@ -25,4 +25,4 @@ pub use port::{Accept, Arrived, Facts, Given, InputPort, Mistake, OutputPort, Po
 pub use random::{Purpose, below, rng, shuffle};
 pub use select::Select;
 pub use session::Session;
-pub use source::{Fetch, Resolved, SourceError, user_cache};
+pub use source::{Check, Fetch, Resolved, SourceError, user_cache};

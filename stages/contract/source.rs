@@ -1,6 +1,10 @@
 //! From what a manifest names (a path, a package, a repository) to files on this machine.
 
-use std::{collections::BTreeMap, env, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    env,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
@@ -22,7 +26,12 @@ pub struct Resolved {
     pub files: BTreeMap<String, PathBuf>,
     /// Where they came from: recorded in the entry, never hashed.
     pub provenance: Value,
+    /// Of files that were fetched. The engine asks it where it digests a file, which it does once.
+    pub check: Option<Check>,
 }
+
+/// Refuses a file that is no longer what was fetched, and says what to do about it.
+pub type Check = fn(&Path) -> Result<(), String>;
 
 /// Why files are not at hand.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -39,7 +48,7 @@ impl Resolved {
     /// One file of the role `file`.
     pub fn file(path: PathBuf) -> Self {
         let provenance = serde_json::json!({ "file": path });
-        Self { files: BTreeMap::from([("file".to_owned(), path)]), provenance }
+        Self { files: BTreeMap::from([("file".to_owned(), path)]), provenance, check: None }
     }
 }
 

@@ -62,7 +62,11 @@ fn folder(path: &Path) -> Result<Files, SourceError> {
     for (i, name) in shards(path, &names)?.iter().enumerate() {
         let shard_path = path.join(name);
         if !shard_path.is_file() {
-            return Err(wrong(path, &format!("{INDEX} names {name}, which is not there")));
+            let problem = match names.contains(name) {
+                true => format!("{name} is a link to a file that is not there"),
+                false => format!("{INDEX} names {name}, which is not there"),
+            };
+            return Err(wrong(path, &problem));
         }
         files.insert(shard(i), shard_path);
     }

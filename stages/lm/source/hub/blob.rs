@@ -11,15 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sha2::{Digest as _, Sha256};
 use ureq::http::header;
 
 use super::{
     Hub, Place,
     client::{Client, Failed},
-    git::GitBlob,
     in_cache,
-    listing::{Remote, RemoteDigest},
+    listing::Remote,
+    sum::{self, Sum},
 };
 use crate::contract::SourceError;
 
@@ -54,9 +53,9 @@ pub fn download(hub: &Hub, client: &Client, place: &Place, remote: &Remote, url:
     Ok(blob)
 }
 
-/// Whether a blob is there in its full length. (Its digest was checked before it came there.)
+/// Whether a blob is there, with the bytes that its name promises.
 fn is_whole(blob: &Path, remote: &Remote) -> bool {
-    fs::metadata(blob).is_ok_and(|file| file.is_file() && file.len() == remote.size)
+    fs::metadata(blob).is_ok_and(|file| file.is_file() && file.len() == remote.size) && sum::check(blob).is_ok()
 }
 
 /// Waits until no other process downloads the same. Nothing where the file system has no locks.
@@ -79,41 +78,12 @@ struct Download<'a> {
     sum: Sum,
 }
 
-/// The digest of what is there.
-enum Sum {
-    Sha256(Box<Sha256>),
-    Git(GitBlob),
-}
-
-impl Sum {
-    fn of(remote: &Remote) -> Self {
-        match remote.digest {
-            RemoteDigest::Sha256(_) => Self::Sha256(Box::default()),
-            RemoteDigest::Git(_) => Self::Git(GitBlob::of_size(remote.size)),
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Self::Sha256(sum) => sum.update(bytes),
-            Self::Git(sum) => sum.update(bytes),
-        }
-    }
-
-    fn finish(self) -> String {
-        match self {
-            Self::Sha256(sum) => sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
-            Self::Git(sum) => sum.finish(),
-        }
-    }
-}
-
 impl<'a> Download<'a> {
     /// What an earlier attempt left, or nothing.
     fn resume(path: &'a Path, remote: &'a Remote) -> Result<Self, SourceError> {
         let file = OpenOptions::new().create(true).truncate(false).read(true).append(true).open(path);
         let file = file.map_err(in_cache(path))?;
-        let mut download = Self { path, remote, file, length: 0, sum: Sum::of(remote) };
+        let mut download = Self { path, remote, file, length: 0, sum: Sum::of(&remote.digest, remote.size) };
         let mut buffer = vec![0; 1 << 20];
         loop {
             let count = download.file.read(&mut buffer).map_err(in_cache(path))?;
@@ -136,7 +106,7 @@ impl<'a> Download<'a> {
     /// Forgets what is there.
     fn restart(&mut self) -> Result<(), SourceError> {
         self.file.set_len(0).map_err(in_cache(self.path))?;
-        (self.length, self.sum) = (0, Sum::of(self.remote));
+        (self.length, self.sum) = (0, Sum::of(&self.remote.digest, self.remote.size));
         Ok(())
     }
 

@@ -55,6 +55,16 @@ struct Lfs {
 }
 
 impl RemoteDigest {
+    /// What the name of a blob says, if it is one.
+    pub fn named(name: &str) -> Option<Self> {
+        let name = name.to_ascii_lowercase();
+        match name.len() {
+            64 if is_hex(&name, 64) => Some(Self::Sha256(name)),
+            40 if is_hex(&name, 40) => Some(Self::Git(name)),
+            _ => None,
+        }
+    }
+
     pub fn hex(&self) -> &str {
         match self {
             Self::Sha256(hex) | Self::Git(hex) => hex,
@@ -62,13 +72,18 @@ impl RemoteDigest {
     }
 }
 
+fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 impl Sibling {
     /// Its size and digest, if it has both in their form.
     fn described(&self) -> Option<Remote> {
-        let hex = |text: &str, digits| text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let (size, digest) = match (&self.lfs, &self.blob_id) {
-            (Some(lfs), _) if hex(&lfs.sha256, 64) => (lfs.size, RemoteDigest::Sha256(lfs.sha256.to_ascii_lowercase())),
-            (None, Some(id)) if hex(id, 40) => (self.size?, RemoteDigest::Git(id.to_ascii_lowercase())),
+            (Some(lfs), _) if is_hex(&lfs.sha256, 64) => {
+                (lfs.size, RemoteDigest::Sha256(lfs.sha256.to_ascii_lowercase()))
+            }
+            (None, Some(id)) if is_hex(id, 40) => (self.size?, RemoteDigest::Git(id.to_ascii_lowercase())),
             _ => return None,
         };
         Some(Remote { name: self.rfilename.clone(), size, digest })
@@ -82,7 +97,7 @@ impl Listing {
         let text = client.text(hub, &path)?;
         let answer: Answer = serde_json::from_str(&text)
             .map_err(|error| hub.wrong(&format!("the hub's answer to {path} is not what it should be: {error}")))?;
-        if answer.sha.len() != 40 || !answer.sha.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_hex(&answer.sha, 40) {
             return Err(hub.wrong(&format!("the hub says that its commit is `{}`, which is none", answer.sha)));
         }
         Ok(Self { commit: answer.sha, files: answer.siblings })

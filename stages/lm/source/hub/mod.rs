@@ -13,6 +13,7 @@ mod listing;
 #[cfg(test)]
 mod server;
 mod settings;
+mod sum;
 #[cfg(test)]
 mod tests;
 
@@ -89,7 +90,7 @@ impl Hub<'_> {
         // a snapshot can be partial: somebody fetched one file alone
         let files = local::find(&snapshot).map_err(|error| self.not_fetched(&format!("all of it ({error})")))?;
         let provenance = json!({ "repository": self.repository, "revision": self.revision, "commit": commit });
-        let found = Found { files, provenance };
+        let found = Found { files, provenance, check: Some(sum::check) };
         match wanted == Wanted::Configuration || found.has_weights() {
             true => Ok(found),
             false => Err(self.not_fetched("its weights (*.safetensors)")),

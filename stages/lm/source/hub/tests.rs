@@ -161,6 +161,30 @@ fn what_a_model_needs_is_fetched_once() {
     assert_eq!(server.asked().len(), before);
 }
 
+/// A bit that turned on the disk.
+#[test]
+fn what_was_damaged_in_the_cache_is_refused_and_can_be_fetched_again() {
+    let repository = Repository::tiny();
+    let server = repository.clone().server();
+    let cache = Cache::at(&server);
+    let found = cache.fetched().unwrap();
+    let check = found.check.unwrap();
+    assert!(found.files.values().all(|path| check(path).is_ok()));
+    for (role, name) in [("weights/00000", "model.safetensors"), ("config", "config.json")] {
+        let blob = fs::canonicalize(&found.files[role]).unwrap();
+        let mut bytes = repository.0[name].clone();
+        bytes[7] ^= 1;
+        fs::write(&blob, bytes).unwrap();
+        let refused = check(&found.files[role]).unwrap_err();
+        assert!(refused.contains("is damaged") && refused.contains(&blob.display().to_string()), "{refused}");
+        fs::remove_file(&blob).unwrap();
+        let missing = cache.find("main", Fetch::Never).unwrap_err();
+        assert!(matches!(missing, SourceError::NotFetched(_)), "{missing}");
+        cache.fetched().unwrap();
+        check(&found.files[role]).unwrap();
+    }
+}
+
 #[test]
 fn a_configuration_comes_without_weights_and_they_later() {
     let server = Repository::tiny().server();
