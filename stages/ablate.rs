@@ -172,6 +172,8 @@ impl Stage for Ablate {
 
         let orders = self.orders(ranking);
         let labels: Vec<String> = sequences.iter().map(|sequence| sequence.id.clone()).collect();
+        let longest = sequences.iter().map(|sequence| sequence.text().len()).max().unwrap_or(0);
+        probe::refuse_absent_positions(&self.edits, &[], longest)?;
         let probe = Probe::new(&self.edits, &[], &model.facts, &Material { inputs, prompts: &labels })?;
         let ablation = Ablation { edits: probe.changes, op: self.removal(inputs, &model.facts, labels.len())? };
         let curves = self.curves(&model, &sequences, &orders, &ablation, ctx)?;

@@ -4,7 +4,7 @@ use assay_cache::{Artifact, Data, Tensor, Unit};
 use ndarray::{ArrayD, IxDyn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
@@ -77,7 +77,7 @@ impl Stage for Forward {
         let texts = texts(inputs.record("prompts")?, record, &model.facts, ctx)?;
         let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
         warn_of_length(longest, &model.facts, ctx);
-        self.refuse_absent_positions(longest)?;
+        probe::refuse_absent_positions(&self.edits, &self.capture, longest)?;
         let labels: Vec<String> = texts.iter().map(|text| text.id.clone()).collect();
         let material = Material { inputs, prompts: &labels };
         let probe = Probe::new(&self.edits, &self.capture, &model.facts, &material)?;
@@ -87,20 +87,6 @@ impl Stage for Forward {
 }
 
 impl Forward {
-    /// Refuses positions that no text has.
-    fn refuse_absent_positions(&self, longest: usize) -> Result<(), Failure> {
-        for (i, capture) in self.capture.iter().enumerate() {
-            let needed = capture.positions.needs();
-            if needed > longest {
-                let positions = Value::from(&capture.positions);
-                return Err(Failure::fatal(format!(
-                    "capture[{i}].positions = {positions} needs a text of {needed} tokens, but the longest has {longest} tokens"
-                )));
-            }
-        }
-        Ok(())
-    }
-
     /// For each text an array an output, those of an interrupted run taken from their units; and the batch that was used.
     fn recorded(
         &self,

@@ -96,6 +96,8 @@ impl Stage for Generate {
         let model = Session::of(ctx).model(record, ctx)?;
         let prompts = texts(inputs.record("prompts")?, record, &model.facts, ctx)?;
         let labels: Vec<String> = prompts.iter().map(|text| text.id.clone()).collect();
+        let longest = prompts.iter().map(|text| text.ids.len()).max().unwrap_or(0) + self.new_tokens;
+        probe::refuse_absent_positions(&self.edits, &[], longest)?;
         let probe = self.probe(&model, &Material { inputs, prompts: &labels })?;
         let (made, rows) = self.continued(&model, &prompts, &probe, ctx)?;
         Ok(self.outputs(&model.facts, &prompts, &labels, &made).note("batch", json!(rows)))

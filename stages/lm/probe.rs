@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use assay_cache::{Artifact, Axis, Data, Tensor};
 use ndarray::ArrayD;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     capture::{Capture, Output, Take, What, stacked},
@@ -42,6 +42,20 @@ impl Probe {
             changes: edits.iter().enumerate().filter_map(change).collect::<Result<_, _>>()?,
             takes: captures.iter().enumerate().map(take).collect::<Result<_, _>>()?,
         })
+    }
+}
+
+/// Refuses an edit or a capture at positions that no text has: it would silently change or record nothing.
+pub fn refuse_absent_positions(edits: &[Edit], captures: &[Capture], longest: usize) -> Result<(), Failure> {
+    let edits = edits.iter().enumerate().map(|(i, edit)| (format!("edits[{i}]"), edit.positions()));
+    let captures = captures.iter().enumerate().map(|(i, capture)| (format!("capture[{i}]"), &capture.positions));
+    match edits.chain(captures).find(|(_, positions)| positions.needs() > longest) {
+        Some((at, positions)) => Err(Failure::fatal(format!(
+            "{at}.positions = {} needs a text of {} tokens, but the longest has {longest} tokens",
+            Value::from(positions),
+            positions.needs()
+        ))),
+        None => Ok(()),
     }
 }
 

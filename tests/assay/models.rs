@@ -58,6 +58,82 @@ fn a_layer_without_experts_is_a_mistake_at_plan_time() {
     assert!(planned.stderr.contains("layer 0 has no `expert_out`: it is in the layers 1, 2"), "{}", planned.stderr);
 }
 
+/// Steering by twice a direction of norm 1 adds 2 to every token's product with it.
+#[test]
+fn a_direction_found_in_a_study_steers() {
+    const STEERED: &str = r#"
+[study]
+name     = "steered"
+question = "What sets these texts apart?"
+seed     = 1
+
+[stages.model]
+kind   = "load-model"
+source = "model"
+
+[stages.these]
+kind   = "prompts"
+tokens = [[3, 14, 15, 92, 65], [35, 89]]
+
+[stages.those]
+kind   = "prompts"
+tokens = [[79, 32], [38, 46, 26]]
+
+[stages.here]
+kind    = "forward"
+inputs  = { model = "model", prompts = "these" }
+capture = [{ site = "resid_post", layers = [1] }]
+
+[stages.there]
+kind    = "forward"
+inputs  = { model = "model", prompts = "those" }
+capture = [{ site = "resid_post", layers = [1] }]
+
+[stages.direction]
+kind      = "direction"
+inputs    = { toward = "here", away = "there" }
+normalize = true
+
+[stages.plain]
+kind    = "forward"
+inputs  = { model = "model", prompts = "those", direction = "direction" }
+capture = [{ site = "resid_post", layers = [1], reduce = "dot", direction = "direction" }]
+
+[stages.steered]
+kind    = "forward"
+inputs  = { model = "model", prompts = "those", direction = "direction" }
+edits   = [{ op = "steer", site = "resid_post", layers = [1], direction = "direction", factor = 2.0 }]
+capture = [{ site = "resid_post", layers = [1], reduce = "dot", direction = "direction" }]
+
+[stages.gap]
+kind   = "verdict"
+inputs = { plain = "plain", steered = "steered" }
+values = [{ name = "gap", is = "steered[1][0][2] - plain[1][0][2]" }]
+rules  = [{ then = "MEASURED" }]
+
+[[expect]]
+that   = "gap.verdict.values.gap"
+equals = 2.0
+within = 1e-4
+source = "definition"
+"#;
+    let steered = sandbox(STEERED);
+    steered.run(&[]);
+    let short = sandbox(&STEERED.replace("direction = \"direction\", factor", "direction = [1.0, 0.5], factor"));
+    let planned = short.assay(&["plan", "study.toml"]);
+    assert_eq!(planned.code, Some(2), "{}", planned.stdout);
+    assert!(planned.stderr.contains("2 numbers are given for vectors of 64"), "{}", planned.stderr);
+}
+
+/// Silently, such an edit would change nothing.
+#[test]
+fn an_edit_at_a_position_that_no_text_has_fails() {
+    let study = STUDY.replace("layers = [1], heads = [2] }", "layers = [1], heads = [2], positions = [9] }");
+    let run = sandbox(&study).assay(&["run", "study.toml"]);
+    assert_eq!(run.code, Some(1), "{}", run.stdout);
+    assert!(run.stderr.contains("edits[0].positions = [9] needs a text of 10 tokens"), "{}", run.stderr);
+}
+
 #[test]
 fn devices_are_listed() {
     let sandbox = Sandbox::with("");

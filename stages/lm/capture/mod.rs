@@ -139,7 +139,16 @@ impl Capture {
 
     /// Everything about this capture that the model cannot give.
     pub fn mistakes(&self, at: &str, facts: &ModelFacts) -> Vec<Mistake> {
-        facts.site_mistakes(at, self.site, &self.layers, &self.heads)
+        let mut found = facts.site_mistakes(at, self.site, &self.layers, &self.heads);
+        let width = facts.width_at(self.site);
+        found.extend(self.direction.as_ref().and_then(|given| given.mistake(&format!("{at}.direction"), width)));
+        let candidates = if self.uses(Reduce::Unembed) { Some(facts.vocab) } else { width };
+        if let (Some(k), Some(candidates)) = (self.k, candidates)
+            && k > candidates
+        {
+            found.push(Mistake::new(format!("{at}.k"), format!("there are {candidates} to take the largest of")));
+        }
+        found
     }
 
     /// What it wants of an input port.

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use need::{Asked, Need};
 
-use crate::Inputs;
+use crate::{Inputs, Mistake};
 
 /// A vector: the name of an input port that holds it, or its numbers.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -54,6 +54,16 @@ impl Vector {
         match self {
             Self::Port(port) => Some(port),
             Self::Given(_) => None,
+        }
+    }
+
+    /// What is wrong with numbers given for a site whose vectors have this width.
+    pub fn mistake(&self, at: &str, width: Option<usize>) -> Option<Mistake> {
+        match (self, width) {
+            (Self::Given(numbers), Some(width)) if numbers.len() != width => {
+                Some(Mistake::new(at, format!("{} numbers are given for vectors of {width}", numbers.len())))
+            }
+            _ => None,
         }
     }
 

@@ -205,7 +205,16 @@ impl Edit {
     /// Everything about this edit that the model cannot do.
     pub fn mistakes(&self, at: &str, facts: &ModelFacts) -> Vec<Mistake> {
         let Target { site, layers, heads, .. } = self.target();
-        facts.site_mistakes(at, site, layers, heads)
+        let mut found = facts.site_mistakes(at, site, layers, heads);
+        if let Self::Steer { direction, .. } = self {
+            found.extend(direction.mistake(&format!("{at}.direction"), facts.width_at(site)));
+        }
+        found
+    }
+
+    /// Which positions it is about.
+    pub fn positions(&self) -> &Select {
+        self.target().positions
     }
 
     /// What it wants of an input port.

@@ -280,6 +280,7 @@ fn what_has_no_meaning_is_refused() {
         ("op = \"noise\"\nsite = \"pattern\"\nstd = 1.0\nrelative = true\nseed = 1", "absolute"),
         ("op = \"patch\"\nsite = \"pattern\"\nfrom = \"x\"\nalign = \"end\"", "side by side from the start"),
         ("op = \"mean\"\nsite = \"pattern\"\nfrom = \"x\"", "a pattern"),
+        ("op = \"steer\"\nsite = \"z\"\ndirection = [1.0]", "1 numbers are given for vectors of 2"),
         ("op = \"zero\"\nsite = \"v\"\nheads = 1", "head 1 does not exist: there are 1"),
         ("op = \"zero\"\nsite = \"attn_out\"\nheads = 1", "has no heads"),
         ("op = \"zero\"\nsite = \"z\"\nlayers = -3", "layer -3 does not exist: there are 2 (-2 to -1)"),
