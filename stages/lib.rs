@@ -22,6 +22,7 @@ pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
 pub mod summarize;
+pub mod surrogate;
 pub mod tables;
 pub mod train;
 pub mod verdict;
@@ -54,6 +55,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<summarize::Summarize>(),
+    Kind::of::<surrogate::Surrogate>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];

@@ -22,7 +22,7 @@ pub use failure::Failure;
 pub use kind::{DynStage, Kind, Lane, Stage};
 pub use params::{File, Seed, Source};
 pub use port::{Accept, Arrived, Facts, Given, InputPort, Mistake, OutputPort, PortType, Ports};
-pub use random::{Purpose, below, rng, shuffle};
+pub use random::{Purpose, below, normal_pair, rng, shuffle};
 pub use select::Select;
 pub use session::Session;
 pub use source::{Fetch, Resolved, SourceError, user_cache};

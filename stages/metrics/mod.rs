@@ -6,3 +6,4 @@ pub mod participation;
 pub mod phiid;
 pub mod rank;
 pub mod summary;
+pub mod vector;
