@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod modular_addition;
 pub mod phiid;
 pub mod plot;
+pub mod prompt_pairs;
 pub mod prompts;
 pub mod random_tokens;
 pub mod rank;
@@ -50,6 +51,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<modular_addition::ModularAddition>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
+    Kind::of::<prompt_pairs::PromptPairs>(),
     Kind::of::<prompts::Prompts>(),
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
