@@ -4,7 +4,10 @@
 
 pub mod ablate;
 pub mod charts;
+pub mod compare;
 pub mod contract;
+pub mod correlate;
+pub mod derive;
 pub mod expression;
 pub mod forward;
 pub mod generate;
@@ -43,6 +46,9 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
+    Kind::of::<compare::Compare>(),
+    Kind::of::<correlate::Correlate>(),
+    Kind::of::<derive::Derive>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<load_model::LoadModel>(),

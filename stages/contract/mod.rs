@@ -20,7 +20,7 @@ pub use context::{Ctx, Inputs, Loaded, Outputs};
 pub use devices::{DeviceFacts, Devices};
 pub use failure::Failure;
 pub use kind::{DynStage, Kind, Lane, Stage};
-pub use params::{File, Seed, Source};
+pub use params::{File, OneOrMany, Seed, Source};
 pub use port::{Accept, Arrived, Facts, Given, InputPort, Mistake, OutputPort, PortType, Ports};
 pub use random::{Purpose, below, normal_pair, rng, shuffle};
 pub use select::Select;

@@ -4,9 +4,16 @@
 //! expression an error, so that no comparison with NaN is silently false. Nothing here reads files or runs for long:
 //! expressions have fuel.
 
+mod check;
+mod column;
+mod formula;
 mod functions;
 mod scope;
+mod view;
 
+pub use check::mistakes;
+pub use column::by_row;
+pub use formula::{Formula, Language};
 pub use scope::{Outcome, Scope};
 
 use std::collections::BTreeSet;
@@ -38,11 +45,11 @@ pub fn parse(text: &str) -> Result<BTreeSet<(String, Option<String>)>, String> {
     Ok(used.filter(|(name, _)| !called.contains(name)).collect())
 }
 
-fn compiled<'e>(environment: &'e Environment<'e>, text: &'e str) -> Result<Expression<'e, 'e>, String> {
+fn compiled<'e>(environment: &'e Environment<'static>, text: &str) -> Result<Expression<'e, 'static>, String> {
     if text.len() > LONGEST {
         return Err(format!("it is longer than {LONGEST} characters: give its parts names of their own"));
     }
-    environment.compile_expression(text).map_err(|error| described(&error))
+    environment.compile_expression_owned(text.to_owned()).map_err(|error| described(&error))
 }
 
 fn environment(notes: &Notes) -> Environment<'static> {
