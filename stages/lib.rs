@@ -20,12 +20,14 @@ pub mod metrics;
 pub mod modular_addition;
 pub mod phiid;
 pub mod plot;
+pub mod prompt_pairs;
 pub mod prompts;
 pub mod random_tokens;
 pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
 pub mod summarize;
+pub mod surrogate;
 pub mod tables;
 pub mod train;
 pub mod verdict;
@@ -57,11 +59,13 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<modular_addition::ModularAddition>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
+    Kind::of::<prompt_pairs::PromptPairs>(),
     Kind::of::<prompts::Prompts>(),
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<summarize::Summarize>(),
+    Kind::of::<surrogate::Surrogate>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];

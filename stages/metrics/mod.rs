@@ -10,6 +10,7 @@ pub mod phiid;
 pub mod quantile;
 pub mod rank;
 pub mod summary;
+pub mod vector;
 
 #[cfg(test)]
 mod reference;
