@@ -64,12 +64,12 @@ impl Reader<'_> {
         }
         if let Some(at) = take.steps.iter().position(|step| matches!(step, Step::Mean)) {
             let (upto, after) = take.steps.split_at(at + 1);
-            let mean = take.stepped(after, self.mean(upto, &slots)?, 0, vec![vec![true]])?;
+            let mean = take.stepped(after, self.mean(upto, &slots)?, 0, &vec![vec![Some(0)]], &self.own)?;
             return Ok(self.made(take, mean));
         }
         let pieces = chunks(slots.len(), self.model.facts.vocab).map(|chunk| {
             let slots = &slots[chunk];
-            let values = take.stepped(&take.steps, self.logits(slots), 0, there(slots))?;
+            let values = self.stepped(&take.steps, slots)?;
             Ok(self.made(&take.of(slots), values))
         });
         Ok(take.side_by_side(pieces.collect::<Result<_, String>>()?))
@@ -83,14 +83,14 @@ impl Reader<'_> {
             let slots = &slots[chunk];
             let own = slots.iter().flatten().count();
             if own > 0 {
-                let mean = self.take.stepped(steps, self.logits(slots), 0, there(slots))? * own as f32;
+                let mean = self.stepped(steps, slots)? * own as f32;
                 sum = Some(sum.map_or(mean.clone(), |sum| sum + mean));
                 count += own;
             }
         }
         match sum {
             Some(sum) => Ok(sum / count as f32),
-            None => self.take.stepped(steps, self.logits(&[]), 0, there(&[])), // the mean of nothing
+            None => self.stepped(steps, &[]), // the mean of nothing
         }
     }
 
@@ -104,14 +104,15 @@ impl Reader<'_> {
         logits.reshape([1, places.len(), 1, self.model.facts.vocab])
     }
 
+    fn stepped(&self, steps: &[Step], slots: &[Option<usize>]) -> Result<Tensor<4>, String> {
+        let (logits, slots) = (self.logits(slots), vec![slots.to_vec()]);
+        self.take.stepped(steps, self.take.less_other(logits, 0, &slots, &self.own)?, 0, &slots, &self.own)
+    }
+
     fn made(&self, take: &Take, values: Tensor<4>) -> Vec<ArrayD<f32>> {
         let made = take.outputs(vec![values], &self.own, self.model);
         made.into_iter().filter_map(|mut rows| rows.pop()).collect()
     }
-}
-
-fn there(slots: &[Option<usize>]) -> Vec<Vec<bool>> {
-    vec![slots.iter().map(Option::is_some).collect()]
 }
 
 #[cfg(test)]
