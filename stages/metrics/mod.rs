@@ -1,6 +1,7 @@
 //! Pure functions over arrays: no I/O, no burn, no `Ctx`.
 
 pub mod correlation;
+pub mod divergence;
 pub mod entropy;
 pub mod participation;
 pub mod phiid;
