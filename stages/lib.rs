@@ -5,6 +5,7 @@
 pub mod ablate;
 pub mod charts;
 pub mod contract;
+pub mod document;
 pub mod expression;
 pub mod forward;
 pub mod generate;
@@ -41,6 +42,7 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
+    Kind::of::<document::Document>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<load_model::LoadModel>(),
