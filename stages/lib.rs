@@ -30,6 +30,7 @@ pub mod repeated_patterns;
 pub mod summarize;
 pub mod surrogate;
 pub mod tables;
+pub mod text_windows;
 pub mod train;
 pub mod verdict;
 
@@ -67,6 +68,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<summarize::Summarize>(),
+    Kind::of::<text_windows::TextWindows>(),
     Kind::of::<surrogate::Surrogate>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),

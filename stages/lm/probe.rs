@@ -69,6 +69,18 @@ pub fn facts(model: Option<&Arrived>) -> Option<ModelFacts> {
 pub fn mistakes(
     edits: &[Edit],
     captures: &[Capture],
+    names: (&[&str], &[&str]),
+    given: &Given,
+    facts: Option<&ModelFacts>,
+) -> Vec<Mistake> {
+    let training = edits.iter().enumerate().filter_map(|(i, edit)| edit.only_in_training(&format!("edits[{i}]")));
+    training.chain(mistakes_in_training(edits, captures, names, given, facts)).collect()
+}
+
+/// The same where a model is trained, and edits may look at a whole batch.
+pub fn mistakes_in_training(
+    edits: &[Edit],
+    captures: &[Capture],
     (inputs, outputs): (&[&str], &[&str]),
     given: &Given,
     facts: Option<&ModelFacts>,
@@ -105,9 +117,8 @@ fn port_mistake(need: &Need, own: &[&str], known: &BTreeMap<String, Need>) -> Op
         return Some(Mistake::new(need.at.clone(), message).help("choose another name, and wire it under `inputs`"));
     }
     let other = known.get(&need.port)?;
-    let shared = need.axes.iter().any(|axes| other.axes.contains(axes));
     let show = |need: &Need| Accept(need.types()).to_string();
-    (!shared).then(|| {
+    (!need.fits(other)).then(|| {
         let message = format!("`{}` should be {} here, and {} for {}", need.port, show(need), show(other), other.at);
         Mistake::new(need.at.clone(), message).help("wire the two under names of their own")
     })

@@ -2,6 +2,7 @@
 
 pub mod adjust;
 pub mod correlation;
+pub mod divergence;
 pub mod effect;
 pub mod entropy;
 pub mod gradient;
