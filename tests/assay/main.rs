@@ -14,6 +14,7 @@ mod lifecycle;
 mod mistakes;
 mod models;
 mod new;
+mod pairs;
 mod progress;
 mod quickstart;
 mod readme;
