@@ -8,6 +8,7 @@ pub mod compare;
 pub mod contract;
 pub mod correlate;
 pub mod derive;
+pub mod document;
 pub mod expression;
 pub mod forward;
 pub mod generate;
@@ -49,6 +50,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),
     Kind::of::<derive::Derive>(),
+    Kind::of::<document::Document>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<load_model::LoadModel>(),

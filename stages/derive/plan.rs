@@ -149,7 +149,7 @@ impl Walk<'_> {
     /// A name is a column of this row, else a port. Where not all columns are known, any name may be one.
     fn expression(&mut self, at: &str, text: &str) {
         let ports: BTreeSet<String> = self.ports.iter().map(|port| identifier(port)).collect();
-        match (self.columns.complete(), expression::parse(text)) {
+        match (self.columns.complete(), expression::parse(text, &BTreeSet::new())) {
             (_, Err(why)) => self.mistakes.push(Mistake::new(at, why)),
             (None, Ok(_)) => (),
             (Some(columns), Ok(_)) => {

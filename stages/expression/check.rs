@@ -10,7 +10,7 @@ use crate::{
 
 /// What is wrong with an expression: its syntax, a name that nothing has, a column that facts rule out.
 pub fn mistakes(at: &str, text: &str, known: &BTreeSet<String>, given: &Given) -> Vec<Mistake> {
-    let used = match parse(text) {
+    let used = match parse(text, known) {
         Ok(used) => used,
         Err(why) => return vec![Mistake::new(at, why)],
     };

@@ -1,8 +1,13 @@
 //! One expression, compiled once and evaluated as often as somebody likes.
 
 use minijinja::{Environment, Expression, Value, value::ValueKind};
+use serde_json::Value as Json;
 
-use super::{Outcome, Scope, compiled, described, environment, functions::Notes, scope::whole};
+use super::{
+    Attempt, Outcome, Scope, compiled, described, environment,
+    functions::Notes,
+    scope::{not_finite, to_json, whole},
+};
 
 /// What expressions are compiled in. Each thread has its own: the notes of one are not those of another.
 pub struct Language {
@@ -32,11 +37,27 @@ impl Language {
 impl Formula<'_> {
     /// What comes of it, never NaN; or why nothing does.
     pub fn outcome(&self, scope: &Scope) -> Result<Outcome, String> {
-        let value = self.value(scope)?;
-        match self.notes.take().into_iter().next() {
-            Some(note) => Err(note),
-            None => whole(&value).map(|()| Outcome(value)),
+        match self.attempt(scope)? {
+            Attempt::Defined(outcome) => Ok(outcome),
+            Attempt::Undefined(why) => Err(why),
         }
+    }
+
+    /// What comes of it, where that is not defined being no error: a statistic of nothing, a number that is none.
+    pub fn attempt(&self, scope: &Scope) -> Result<Attempt, String> {
+        let value = self.value(scope)?;
+        let note = self.notes.take().into_iter().next();
+        if let Some(why) = note.or_else(|| not_finite(&value)) {
+            return Ok(Attempt::Undefined(why));
+        }
+        whole(&value).map(|()| Attempt::Defined(Outcome(value)))
+    }
+
+    /// What comes of it as a record holds it, whatever it is: lists and tables too, and `"NaN"` for a statistic that is
+    /// not defined.
+    pub fn seen(&self, scope: &Scope) -> Result<Json, String> {
+        let value = self.cell(scope)?;
+        if value.is_undefined() { Err("nothing has that name".to_owned()) } else { Ok(to_json(&value)) }
     }
 
     /// The number that comes of it, NaN where it is not defined; or why it is none.

@@ -170,7 +170,7 @@ fn is_defined(value: &Value) -> bool {
     }
 }
 
-fn refused(message: impl Into<String>) -> Error {
+pub(super) fn refused(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
@@ -210,7 +210,7 @@ fn end(function: &str, values: &Value, of: fn(&[Value]) -> Option<&Value>) -> Re
 }
 
 /// A table: one of a port, or a record whose fields are columns.
-fn rows(table: &Value) -> Result<Arc<Rows>, Error> {
+pub(super) fn rows(table: &Value) -> Result<Arc<Rows>, Error> {
     if let Some(rows) = table.downcast_object::<Rows>() {
         return Ok(rows);
     }
