@@ -15,6 +15,7 @@ mod lifecycle;
 mod mistakes;
 mod models;
 mod new;
+mod pairs;
 mod progress;
 mod quickstart;
 mod readme;
