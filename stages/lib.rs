@@ -12,8 +12,10 @@ pub mod lm;
 pub mod load_model;
 pub mod load_table;
 pub mod load_tensor;
+pub mod max_statistic;
 pub mod metrics;
 pub mod modular_addition;
+pub mod overlap;
 pub mod phiid;
 pub mod plot;
 pub mod prompts;
@@ -21,6 +23,8 @@ pub mod random_tokens;
 pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
+pub mod similarity;
+pub mod specialization;
 pub mod summarize;
 pub mod tables;
 pub mod train;
@@ -46,13 +50,17 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<load_model::LoadModel>(),
     Kind::of::<load_table::LoadTable>(),
     Kind::of::<load_tensor::LoadTensor>(),
+    Kind::of::<max_statistic::MaxStatistic>(),
     Kind::of::<modular_addition::ModularAddition>(),
+    Kind::of::<overlap::Overlap>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
     Kind::of::<prompts::Prompts>(),
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
+    Kind::of::<similarity::Similarity>(),
+    Kind::of::<specialization::Specialization>(),
     Kind::of::<summarize::Summarize>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),

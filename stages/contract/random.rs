@@ -20,6 +20,10 @@ pub enum Purpose {
     /// Which texts a step of training sees.
     Batches,
     Resample,
+    /// Which units a bootstrap draws.
+    Bootstrap,
+    /// Which labels stand where under a null.
+    Permutation,
 }
 
 /// The generator for `purpose` at `indices` (a layer and a prompt, say) under `seed`.

@@ -5,4 +5,6 @@ pub mod entropy;
 pub mod participation;
 pub mod phiid;
 pub mod rank;
+pub mod similarity;
+pub mod specialization;
 pub mod summary;

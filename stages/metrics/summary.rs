@@ -30,6 +30,19 @@ pub fn median(values: &[f64]) -> f64 {
     if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 }
 }
 
+/// The value below which a part `q` of the values lies, between two of them on the line that joins them (NumPy's and
+/// SciPy's default).
+pub fn quantile(values: &[f64], q: f64) -> f64 {
+    if values.is_empty() || values.iter().any(|value| value.is_nan()) {
+        return f64::NAN;
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = q.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    below + (above - below) * at.fract()
+}
+
 /// The area under the points (x, y) joined by lines, in the order of x (trapezoids).
 ///
 /// # Panics
@@ -61,6 +74,15 @@ mod tests {
         assert_eq!((mean(&values), std(&values), median(&values)), (5.0, 2.0, 4.5));
         assert_eq!((min(&values), max(&values)), (2.0, 9.0));
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
+    }
+
+    /// numpy.quantile([3, 1, 2, 10], [0, 0.25, 0.5, 0.9, 1]) is [1, 1.75, 2.5, 7.9, 10].
+    #[test]
+    fn quantiles_are_numpys() {
+        let found = [0.0, 0.25, 0.5, 0.9, 1.0].map(|q| quantile(&[3.0, 1.0, 2.0, 10.0], q));
+        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
+        assert!(found.iter().zip(&[1.0, 1.75, 2.5, 7.9, 10.0]).all(near), "{found:?}");
+        assert!(quantile(&[], 0.5).is_nan() && quantile(&[1.0, f64::NAN], 0.5).is_nan());
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod stack;
 
 pub use nearest::{by_nearness, is_misspelt};
 pub use rows::{Filter, keep, numbers, texts};
-pub use stack::stack;
+pub use stack::{stack, typed};
 
 use std::collections::BTreeSet;
 
