@@ -160,7 +160,7 @@ pub enum Hue {
     Grey,
 }
 
-/// A line at a fixed value: give `x` or `y`.
+/// A line at a fixed value: give one of `x`, `y`, `x-from` and `y-from`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LineSpec {
@@ -168,10 +168,24 @@ pub struct LineSpec {
     pub x: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub y: Option<f64>,
+    /// Where `x` is taken from: "port.column", what stands there being of one row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x_from: Option<String>,
+    /// Where `y` is taken from, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub y_from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<Style>,
+}
+
+impl LineSpec {
+    /// Where in the line's table a value is taken from, and from which port and column.
+    pub fn taken(&self) -> impl Iterator<Item = (&'static str, Option<(&str, &str)>)> {
+        let from = [("x-from", &self.x_from), ("y-from", &self.y_from)];
+        from.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?.split_once('.'))))
+    }
 }
 
 impl AxisSpec {

@@ -49,6 +49,9 @@ pub fn index(profile: ArrayView2<f64>) -> f64 {
 
 /// `[head, head]`
 fn correlation(profile: ArrayView2<f64>) -> Array2<f64> {
+    if profile.nrows() < 2 {
+        return Array2::from_elem((profile.ncols(), profile.ncols()), f64::NAN);
+    }
     let mut directions = profile.to_owned(); // [layer, head], each column centred and of length 1
     for mut head in directions.columns_mut() {
         let direction = direction(head.view());
@@ -57,7 +60,7 @@ fn correlation(profile: ArrayView2<f64>) -> Array2<f64> {
     directions.t().dot(&directions).mapv(|r: f64| r.clamp(-1.0, 1.0))
 }
 
-/// A head's numbers, centred and of length 1; NaN where they are all the same, or one of them is.
+/// A head's numbers, centred and of length 1; NaN where they are all the same, or one of them is NaN.
 fn direction(head: ArrayView1<f64>) -> Array1<f64> {
     let first = head.first().copied().unwrap_or(f64::NAN);
     if head.iter().all(|value| *value == first) {
