@@ -5,6 +5,7 @@
 pub mod ablate;
 pub mod charts;
 pub mod contract;
+pub mod document;
 pub mod expression;
 pub mod forward;
 pub mod generate;
@@ -45,6 +46,7 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
+    Kind::of::<document::Document>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<load_model::LoadModel>(),

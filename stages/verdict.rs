@@ -13,8 +13,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Ctx, Failure, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
-    expression::{Scope, identifier, parse},
-    tables::{self, by_nearness, no_column},
+    expression::{self, Scope, identifier},
+    tables,
 };
 
 /// Decides by ordered rules over values computed from the inputs.
@@ -116,13 +116,13 @@ impl Verdict {
                 let message = format!("`{}` is taken, or is not a name of letters, digits and `_`", value.name);
                 mistakes.push(Mistake::new(format!("{at}.name"), message));
             }
-            mistakes.extend(expression_mistakes(&format!("{at}.is"), &value.is, &known, given));
+            mistakes.extend(expression::mistakes(&format!("{at}.is"), &value.is, &known, given));
             known.insert(value.name.clone());
         }
         let values: BTreeSet<String> = self.values.iter().map(|value| value.name.clone()).collect();
         for (i, rule) in self.rules.iter().enumerate() {
             if let Some(when) = &rule.when {
-                mistakes.extend(expression_mistakes(&format!("rules[{i}].when"), when, &values, given));
+                mistakes.extend(expression::mistakes(&format!("rules[{i}].when"), when, &values, given));
             }
         }
         mistakes
@@ -152,32 +152,6 @@ impl RuleSpec {
         let fails = |why: String| Failure::fatal(format!("the rule `{when}` → {} cannot be decided: {why}", self.then));
         values.evaluate(when).and_then(|value| value.truth()).map_err(fails)
     }
-}
-
-/// What is wrong with an expression: its syntax, a name that nothing has, a column that facts rule out.
-fn expression_mistakes(at: &str, text: &str, known: &BTreeSet<String>, given: &Given) -> Vec<Mistake> {
-    let used = match parse(text) {
-        Ok(used) => used,
-        Err(why) => return vec![Mistake::new(at, why)],
-    };
-    let mut mistakes = vec![];
-    for (name, attribute) in used {
-        if !known.contains(&name) {
-            let near = by_nearness(&name, known.iter().map(String::as_str)).join(", ");
-            mistakes.push(Mistake::new(at, format!("nothing is called `{name}`")).help(format!("there is {near}")));
-            continue;
-        }
-        let port = given.inputs.iter().find(|(port, _)| identifier(port) == name);
-        let (Some((_, arrived)), Some(attribute)) = (port, attribute) else { continue };
-        if let [arrived] = arrived.as_slice()
-            && let Some(columns) = arrived.facts.get("columns").and_then(|columns| columns.as_array())
-            && !columns.iter().any(|column| column == attribute.as_str())
-        {
-            let columns = columns.iter().filter_map(|column| column.as_str());
-            mistakes.push(Mistake::new(at, no_column(&attribute, &arrived.from, columns)));
-        }
-    }
-    mistakes
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! the device; everything that happens reaches the coordinator through one channel of [`Event`]s. Only what another
 //! runner is computing is looked at again and again, since nobody tells of it.
 
+mod checkout;
 mod context;
 mod coordinator;
 mod elsewhere;

@@ -123,7 +123,7 @@ fn is_defined(value: &Value) -> bool {
     }
 }
 
-fn refused(message: impl Into<String>) -> Error {
+pub(super) fn refused(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
@@ -156,9 +156,9 @@ fn pairs(function: &str, x: &Value, y: &Value) -> Result<(Vec<f64>, Vec<f64>), E
 }
 
 /// A table as expressions see it.
-struct Columns(BTreeMap<String, Vec<Value>>);
+pub(super) struct Columns(pub(super) BTreeMap<String, Vec<Value>>);
 
-fn columns(table: &Value) -> Result<Columns, Error> {
+pub(super) fn columns(table: &Value) -> Result<Columns, Error> {
     if table.kind() != ValueKind::Map {
         return Err(refused(format!("a {} is no table", table.kind())));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use assay_cache::{Artifact, Table, Values};
+use assay_cache::{Artifact, Table, Values, finite};
 use minijinja::{Value, value::ValueKind};
 use ndarray::{ArrayViewD, Axis};
 use serde_json::Value as Json;
@@ -16,6 +16,14 @@ pub struct Scope {
     names: BTreeMap<String, Value>,
     /// What is said of the inputs where an expression fails.
     described: Vec<String>,
+}
+
+/// What became of the attempt at a value.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attempt {
+    Defined(Outcome),
+    /// Why it is not.
+    Undefined(String),
 }
 
 /// What came of an expression: a number, a text, a truth value, or a few of them by name. Never NaN.
@@ -48,14 +56,35 @@ impl Scope {
 
     /// What comes of `text`; or why nothing does.
     pub fn evaluate(&self, text: &str) -> Result<Outcome, String> {
+        match self.attempt(text)? {
+            Attempt::Defined(outcome) => Ok(outcome),
+            Attempt::Undefined(why) => Err(why),
+        }
+    }
+
+    /// What comes of `text`, where that is not defined being no error: a statistic of nothing, a number that is none.
+    pub fn attempt(&self, text: &str) -> Result<Attempt, String> {
+        let (value, note) = self.value(text)?;
+        if let Some(why) = note.or_else(|| not_finite(&value)) {
+            return Ok(Attempt::Undefined(why));
+        }
+        whole(&value).map(|()| Attempt::Defined(Outcome(value)))
+    }
+
+    /// What comes of `text` as a record holds it, whatever it is: lists and tables too, and `"NaN"` for a statistic
+    /// that is not defined.
+    pub fn seen(&self, text: &str) -> Result<Json, String> {
+        let (value, _) = self.value(text)?;
+        if value.is_undefined() { Err("nothing has that name".to_owned()) } else { Ok(to_json(&value)) }
+    }
+
+    /// The value, and why a statistic in it is not defined, if one is not.
+    fn value(&self, text: &str) -> Result<(Value, Option<String>), String> {
         let notes = Notes::default();
         let environment = environment(&notes);
         let expression = compiled(&environment, text)?;
         let value = expression.eval(Value::from(self.names.clone())).map_err(|error| described(&error))?;
-        match notes.take().into_iter().next() {
-            Some(note) => Err(note),
-            None => whole(&value).map(|()| Outcome(value)),
-        }
+        Ok((value, notes.take().into_iter().next()))
     }
 }
 
@@ -76,8 +105,12 @@ fn to_json(value: &Value) -> Json {
         ValueKind::Bool => Json::from(value.is_true()),
         ValueKind::Number => match value.as_i64().filter(|_| value.is_integer()) {
             Some(integer) => Json::from(integer),
-            None => f64::try_from(value.clone()).map_or(Json::Null, Json::from),
+            None => f64::try_from(value.clone()).map_or(Json::Null, finite),
         },
+        ValueKind::Undefined | ValueKind::None => Json::Null,
+        ValueKind::Seq | ValueKind::Iterable => {
+            value.try_iter().into_iter().flatten().map(|item| to_json(&item)).collect()
+        }
         ValueKind::Map => {
             let keys = value.try_iter().into_iter().flatten();
             keys.map(|key| (key.to_string(), value.get_item(&key).map_or(Json::Null, |item| to_json(&item)))).collect()
@@ -139,6 +172,12 @@ fn nested(values: ArrayViewD<f64>) -> Value {
         1 => Value::from(values.iter().copied().collect::<Vec<f64>>()),
         _ => Value::from(values.axis_iter(Axis(0)).map(|part| nested(part.into_dyn())).collect::<Vec<_>>()),
     }
+}
+
+/// Why `value` is a number, and yet none.
+fn not_finite(value: &Value) -> Option<String> {
+    let number = f64::try_from(value.clone()).ok().filter(|_| value.kind() == ValueKind::Number)?;
+    (!number.is_finite()).then(|| format!("it is {value}"))
 }
 
 /// Why `value` is not a finite number, a text, a truth value, or a few of them by name.
