@@ -4,7 +4,10 @@
 
 pub mod ablate;
 pub mod charts;
+pub mod compare;
 pub mod contract;
+pub mod correlate;
+pub mod derive;
 pub mod document;
 pub mod expression;
 pub mod forward;
@@ -47,6 +50,9 @@ pub fn devices() -> Devices {
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
     Kind::of::<document::Document>(),
+    Kind::of::<compare::Compare>(),
+    Kind::of::<correlate::Correlate>(),
+    Kind::of::<derive::Derive>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<load_model::LoadModel>(),

@@ -18,7 +18,7 @@ use cells::{Cell, Worlds};
 
 use crate::{
     Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Purpose, Seed, Stage, below,
-    metrics::summary, rng, tables::typed,
+    metrics::quantile::quantile, rng, tables::typed,
 };
 
 /// Which of many treatments did anything, told by a paired permutation with the maximum over all of them?
@@ -245,7 +245,7 @@ fn conclusion(cells: &[Cell], judged: &Judged, exact: bool, count: u64) -> Value
         "cells": cells.len(),
         "permutations": count,
         "exact": exact,
-        "critical_05": finite(summary::quantile(&judged.maxima, 0.95)),
+        "critical_05": finite(quantile(&judged.maxima, 0.95)),
     })
 }
 

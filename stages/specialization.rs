@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::{
     Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Purpose, Seed, Stage, below,
     metrics::{
+        quantile::quantile,
         specialization::{self as metric, Specialization as Found},
         summary,
     },
@@ -163,8 +164,8 @@ impl Specialization {
         Table::default()
             .with("name", Values::Text(STATISTICS.map(str::to_owned).to_vec()))
             .with("estimate", Values::Float(estimates.to_vec()))
-            .with("low", of(&|values| summary::quantile(values, tail)))
-            .with("high", of(&|values| summary::quantile(values, 1.0 - tail)))
+            .with("low", of(&|values| quantile(values, tail)))
+            .with("high", of(&|values| quantile(values, 1.0 - tail)))
             .with("std", of(&summary::std))
             .with("resamples", count(&|_| resampled.len()))
             .with("undefined", count(&|defined| resampled.len() - defined))

@@ -22,7 +22,7 @@ pub use devices::{DeviceFacts, Devices};
 pub use failure::Failure;
 pub use kind::{DynStage, Kind, Lane, Stage};
 pub use made::{DOCUMENT, MADE_FIELDS, MadeField};
-pub use params::{File, Seed, Source};
+pub use params::{File, OneOrMany, Seed, Source};
 pub use port::{Accept, Arrived, Facts, Given, InputPort, Mistake, OutputPort, PortType, Ports};
 pub use random::{Purpose, below, rng, shuffle};
 pub use select::Select;

@@ -1,10 +1,17 @@
 //! Pure functions over arrays: no I/O, no burn, no `Ctx`.
 
+pub mod adjust;
 pub mod correlation;
+pub mod effect;
 pub mod entropy;
+pub mod gradient;
 pub mod participation;
 pub mod phiid;
+pub mod quantile;
 pub mod rank;
 pub mod similarity;
 pub mod specialization;
 pub mod summary;
+
+#[cfg(test)]
+mod reference;

@@ -19,6 +19,14 @@ pub fn max(values: &[f64]) -> f64 {
     extreme(values, f64::max)
 }
 
+/// The place of the first of the largest values; none where there is no value, or one is NaN.
+pub fn argmax(values: &[f64]) -> Option<usize> {
+    if values.iter().any(|value| value.is_nan()) {
+        return None;
+    }
+    (0..values.len()).reduce(|best, at| if values[at] > values[best] { at } else { best })
+}
+
 /// The middle value, or the mean of the two in the middle.
 pub fn median(values: &[f64]) -> f64 {
     if values.is_empty() || values.iter().any(|value| value.is_nan()) {
@@ -28,19 +36,6 @@ pub fn median(values: &[f64]) -> f64 {
     sorted.sort_by(f64::total_cmp);
     let half = sorted.len() / 2;
     if sorted.len() % 2 == 1 { sorted[half] } else { (sorted[half - 1] + sorted[half]) / 2.0 }
-}
-
-/// The value below which a part `q` of the values lies, between two of them on the line that joins them (NumPy's and
-/// SciPy's default).
-pub fn quantile(values: &[f64], q: f64) -> f64 {
-    if values.is_empty() || values.iter().any(|value| value.is_nan()) {
-        return f64::NAN;
-    }
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let at = q.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
-    let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
-    below + (above - below) * at.fract()
 }
 
 /// The area under the points (x, y) joined by lines, in the order of x (trapezoids).
@@ -76,15 +71,6 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
     }
 
-    /// numpy.quantile([3, 1, 2, 10], [0, 0.25, 0.5, 0.9, 1]) is [1, 1.75, 2.5, 7.9, 10].
-    #[test]
-    fn quantiles_are_numpys() {
-        let found = [0.0, 0.25, 0.5, 0.9, 1.0].map(|q| quantile(&[3.0, 1.0, 2.0, 10.0], q));
-        let near = |(a, b): (&f64, &f64)| (a - b).abs() < 1e-12;
-        assert!(found.iter().zip(&[1.0, 1.75, 2.5, 7.9, 10.0]).all(near), "{found:?}");
-        assert!(quantile(&[], 0.5).is_nan() && quantile(&[1.0, f64::NAN], 0.5).is_nan());
-    }
-
     #[test]
     fn an_area_is_in_the_order_of_x() {
         assert_eq!(area(&[0.0, 1.0, 3.0], &[0.0, 2.0, 4.0]), 7.0);
@@ -97,5 +83,6 @@ mod tests {
             assert!(of(&[]).is_nan() && of(&[1.0, f64::NAN]).is_nan());
         }
         assert!(area(&[1.0], &[1.0]).is_nan());
+        assert_eq!((argmax(&[]), argmax(&[1.0, f64::NAN]), argmax(&[1.0, 3.0, 3.0])), (None, None, Some(1)));
     }
 }
