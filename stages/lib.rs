@@ -22,6 +22,7 @@ pub mod modular_addition;
 pub mod overlap;
 pub mod phiid;
 pub mod plot;
+pub mod prompt_pairs;
 pub mod prompts;
 pub mod random_tokens;
 pub mod rank;
@@ -30,6 +31,7 @@ pub mod repeated_patterns;
 pub mod similarity;
 pub mod specialization;
 pub mod summarize;
+pub mod surrogate;
 pub mod tables;
 pub mod train;
 pub mod verdict;
@@ -49,10 +51,10 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
-    Kind::of::<document::Document>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),
     Kind::of::<derive::Derive>(),
+    Kind::of::<document::Document>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<load_model::LoadModel>(),
@@ -63,6 +65,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<overlap::Overlap>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
+    Kind::of::<prompt_pairs::PromptPairs>(),
     Kind::of::<prompts::Prompts>(),
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
@@ -70,6 +73,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<similarity::Similarity>(),
     Kind::of::<specialization::Specialization>(),
     Kind::of::<summarize::Summarize>(),
+    Kind::of::<surrogate::Surrogate>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];

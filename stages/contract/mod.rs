@@ -24,7 +24,7 @@ pub use kind::{DynStage, Kind, Lane, Stage};
 pub use made::{DOCUMENT, MADE_FIELDS, MadeField};
 pub use params::{File, OneOrMany, Seed, Source};
 pub use port::{Accept, Arrived, Facts, Given, InputPort, Mistake, OutputPort, PortType, Ports};
-pub use random::{Purpose, below, rng, shuffle};
+pub use random::{Purpose, below, normal_pair, rng, shuffle};
 pub use select::Select;
 pub use session::Session;
 pub use source::{Fetch, Resolved, SourceError, user_cache};

@@ -149,12 +149,14 @@ impl Walk<'_> {
     /// A name is a column of this row, else a port. Where not all columns are known, any name may be one.
     fn expression(&mut self, at: &str, text: &str) {
         let ports: BTreeSet<String> = self.ports.iter().map(|port| identifier(port)).collect();
-        let columns = self.columns.complete();
-        let known = columns.into_iter().flatten().map(|name| identifier(name)).chain(ports).collect();
-        match (columns.is_some(), expression::parse(text, &known)) {
+        match (self.columns.complete(), expression::parse(text, &BTreeSet::new())) {
             (_, Err(why)) => self.mistakes.push(Mistake::new(at, why)),
-            (false, Ok(_)) => (),
-            (true, Ok(_)) => self.mistakes.extend(expression::mistakes(at, text, &known, self.given)),
+            (None, Ok(_)) => (),
+            (Some(columns), Ok(_)) => {
+                let columns = columns.iter().map(|name| identifier(name));
+                let known = ports.into_iter().chain(columns).collect();
+                self.mistakes.extend(expression::mistakes(at, text, &known, self.given));
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! A new column of a table: an expression evaluated row by row.
 
+use std::collections::BTreeSet;
+
 use assay_cache::{Table, Values};
 use minijinja::{Value, value::ValueKind};
 
@@ -11,13 +13,14 @@ use super::{Language, Scope, identifier, parse, view::Rows};
 /// Fails with the row (from 0) in which it went wrong, and why; or without a row, if the expression is wrong itself.
 pub fn by_row(text: &str, table: &Table, scope: &Scope) -> Result<Values, (Option<usize>, String)> {
     let whole = |why| (None, why);
-    let names = table.columns.iter().map(|column| identifier(&column.name)).collect();
-    let used = parse(text, &names).map_err(whole)?;
+    let named: Vec<_> = table.columns.iter().map(|column| (identifier(&column.name), column)).collect();
+    // A column may be called as a function is: it is meant where nothing is called.
+    let own: BTreeSet<String> =
+        named.iter().map(|(name, _)| name.clone()).filter(|name| !text.contains(&format!("{name}("))).collect();
+    let used = parse(text, &own).map_err(whole)?;
     let rows = Rows::of(table);
-    let columns: Vec<_> = table
-        .columns
-        .iter()
-        .map(|column| (identifier(&column.name), column))
+    let columns: Vec<_> = named
+        .into_iter()
         .filter(|(name, _)| used.iter().any(|(used, _)| used == name))
         .filter_map(|(name, column)| Some((name, rows.column(&column.name)?)))
         .collect();

@@ -12,6 +12,7 @@ pub mod rank;
 pub mod similarity;
 pub mod specialization;
 pub mod summary;
+pub mod vector;
 
 #[cfg(test)]
 mod reference;

@@ -73,6 +73,11 @@ impl Need {
         Self::new(at, port, axes.into_iter().filter(fits).collect())
     }
 
+    /// A number for each prompt.
+    pub fn counts(at: String, port: &str) -> Self {
+        Self::new(at, port, vec![vec!["prompt"]])
+    }
+
     pub fn types(&self) -> Vec<PortType> {
         self.axes.iter().map(|axes| PortType::tensor(axes)).collect()
     }
