@@ -155,6 +155,7 @@ fn parts(spec: &SeriesSpec, several: bool, inputs: &Inputs) -> Result<Vec<(Strin
         .into_iter()
         .map(|value| {
             let label = match &spec.label {
+                Some(label) if label.is_empty() => value.clone(),
                 Some(label) => format!("{label} {value}"),
                 None => format!("{split} {value}"),
             };

@@ -121,7 +121,8 @@ pub struct SeriesSpec {
     /// Only rows with these values in these columns; a list means any of them.
     #[serde(default, rename = "where")]
     pub filter: Filter,
-    /// One series for each value of this column.
+    /// One series for each value of this column. The legend has `label` before the value, or the column's name; with
+    /// `label = ""` the value alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<String>,
     /// What the legend says; otherwise the name of the y column.
