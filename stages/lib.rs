@@ -17,8 +17,10 @@ pub mod lm;
 pub mod load_model;
 pub mod load_table;
 pub mod load_tensor;
+pub mod max_statistic;
 pub mod metrics;
 pub mod modular_addition;
+pub mod overlap;
 pub mod phiid;
 pub mod plot;
 pub mod prompt_pairs;
@@ -27,6 +29,8 @@ pub mod random_tokens;
 pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
+pub mod similarity;
+pub mod specialization;
 pub mod summarize;
 pub mod surrogate;
 pub mod tables;
@@ -59,7 +63,9 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<load_model::LoadModel>(),
     Kind::of::<load_table::LoadTable>(),
     Kind::of::<load_tensor::LoadTensor>(),
+    Kind::of::<max_statistic::MaxStatistic>(),
     Kind::of::<modular_addition::ModularAddition>(),
+    Kind::of::<overlap::Overlap>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
     Kind::of::<prompt_pairs::PromptPairs>(),
@@ -67,6 +73,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
+    Kind::of::<similarity::Similarity>(),
+    Kind::of::<specialization::Specialization>(),
     Kind::of::<summarize::Summarize>(),
     Kind::of::<text_windows::TextWindows>(),
     Kind::of::<surrogate::Surrogate>(),

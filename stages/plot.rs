@@ -122,6 +122,9 @@ impl Plot {
             for (name, axis) in [("x", &panel.x), ("y", &panel.y)] {
                 mistakes.extend(axis.iter().filter_map(|axis| range_mistake(&format!("{at}{name}"), axis)));
             }
+            for (i, line) in lines.iter().enumerate() {
+                mistakes.extend(line_mistakes(&format!("{at}lines[{i}]"), line, given, names));
+            }
             for (i, series) in panel.series.iter().enumerate() {
                 mistakes.extend(series_mistakes(&format!("{at}series[{i}]"), series, given, names));
             }
@@ -151,11 +154,36 @@ fn range_mistake(at: &str, axis: &AxisSpec) -> Option<Mistake> {
     (axis.log && below).then(|| Mistake::new(at, "a logarithmic axis shows positive values only"))
 }
 
+fn no_port(at: String, name: &str, names: &BTreeSet<&str>) -> Mistake {
+    let known: Vec<_> = names.iter().copied().collect();
+    Mistake::new(at, format!("no input port is called `{name}`")).help(format!("`inputs` names: {}", known.join(", ")))
+}
+
+/// What is wrong with where a line takes its value from.
+fn line_mistakes(at: &str, line: &LineSpec, given: &Given, names: &BTreeSet<&str>) -> Vec<Mistake> {
+    let mut mistakes = vec![];
+    for (key, from) in line.taken() {
+        let at = format!("{at}.{key}");
+        let Some((port, name)) = from else {
+            mistakes.push(Mistake::new(at, "expected a port and one of its columns: \"port.column\""));
+            continue;
+        };
+        if !names.contains(port) {
+            mistakes.push(no_port(at, port, names));
+            continue;
+        }
+        for arrived in given.inputs.get(port).into_iter().flatten() {
+            let series = SeriesSpec { y: Some(name.to_owned()), ..SeriesSpec::default() };
+            let wrong = column_mistakes("", &series, &arrived.from, &arrived.facts).into_iter();
+            mistakes.extend(wrong.map(|mistake| Mistake { at: at.clone(), ..mistake }));
+        }
+    }
+    mistakes
+}
+
 fn series_mistakes(at: &str, series: &SeriesSpec, given: &Given, names: &BTreeSet<&str>) -> Vec<Mistake> {
     if !names.contains(series.from.as_str()) {
-        let known: Vec<_> = names.iter().copied().collect();
-        let message = format!("no input port is called `{}`", series.from);
-        return vec![Mistake::new(format!("{at}.from"), message).help(format!("`inputs` names: {}", known.join(", ")))];
+        return vec![no_port(format!("{at}.from"), &series.from, names)];
     }
     let mut mistakes = vec![];
     for (name, wanted) in &series.filter {

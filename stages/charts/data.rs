@@ -40,8 +40,13 @@ pub fn check(chart: Chart, series: &[SeriesSpec], lines: &[LineSpec]) -> Vec<(St
         let message = "a heatmap shows one series".to_owned();
         wrong.push(("series[1]".to_owned(), message, "give each its own entry in `panels`".to_owned()));
     }
-    for (i, line) in lines.iter().enumerate().filter(|(_, line)| line.x.is_some() == line.y.is_some()) {
-        let help = if line.x.is_some() { "keep one of them" } else { "add `y = VALUE`" };
+    for (i, line) in lines.iter().enumerate() {
+        let fixed = usize::from(line.x.is_some()) + usize::from(line.y.is_some());
+        let help = match fixed + line.taken().count() {
+            0 => "add `y = VALUE`, or `y-from = \"PORT.COLUMN\"`",
+            1 => continue,
+            _ => "keep one of them",
+        };
         wrong.push((format!("lines[{i}]"), "a line stands at one `x` or one `y`".to_owned(), help.to_owned()));
     }
     wrong
@@ -67,11 +72,30 @@ pub fn panel(spec: &PanelSpec, inputs: &Inputs) -> Result<Panel, Failure> {
         title: spec.title.clone(),
         x: spec.x.clone().unwrap_or_default(),
         y: spec.y.clone().unwrap_or_default(),
-        lines: spec.lines.clone().unwrap_or_default(),
+        lines: spec.lines.iter().flatten().map(|line| placed(line, inputs)).collect::<Result<_, _>>()?,
         body,
     };
     name_axes(&mut panel, &spec.series[0], inputs);
     Ok(panel)
+}
+
+/// A line with the value that it takes from a port.
+fn placed(line: &LineSpec, inputs: &Inputs) -> Result<LineSpec, Failure> {
+    let mut placed = line.clone();
+    for (key, from) in line.taken() {
+        let (port, name) = from.ok_or_else(|| Failure::fatal(format!("`{key}` is not of the form \"port.column\"")))?;
+        let table = stack(port, inputs.many(port))?;
+        let values = numbers(&table, name, port)?;
+        let &[value] = values.as_slice() else {
+            let rows = values.len();
+            return Err(Failure::fatal(format!("`{key}` takes one value, and `{port}` has {rows} rows")));
+        };
+        if !value.is_finite() {
+            return Err(Failure::fatal(format!("the line at `{port}.{name}` stands nowhere: it is {value}")));
+        }
+        *(if key == "x-from" { &mut placed.x } else { &mut placed.y }) = Some(value);
+    }
+    Ok(placed)
 }
 
 /// An axis without a label is named by its column, and has its unit; a tensor's by the tensor's axes.
@@ -131,6 +155,7 @@ fn parts(spec: &SeriesSpec, several: bool, inputs: &Inputs) -> Result<Vec<(Strin
         .into_iter()
         .map(|value| {
             let label = match &spec.label {
+                Some(label) if label.is_empty() => value.clone(),
                 Some(label) => format!("{label} {value}"),
                 None => format!("{split} {value}"),
             };

@@ -121,7 +121,8 @@ pub struct SeriesSpec {
     /// Only rows with these values in these columns; a list means any of them.
     #[serde(default, rename = "where")]
     pub filter: Filter,
-    /// One series for each value of this column.
+    /// One series for each value of this column. The legend has `label` before the value, or the column's name; with
+    /// `label = ""` the value alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub split: Option<String>,
     /// What the legend says; otherwise the name of the y column.
@@ -160,7 +161,7 @@ pub enum Hue {
     Grey,
 }
 
-/// A line at a fixed value: give `x` or `y`.
+/// A line at a fixed value: give one of `x`, `y`, `x-from` and `y-from`.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct LineSpec {
@@ -168,10 +169,24 @@ pub struct LineSpec {
     pub x: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub y: Option<f64>,
+    /// Where `x` is taken from: "port.column", what stands there being of one row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x_from: Option<String>,
+    /// Where `y` is taken from, likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub y_from: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub label: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<Style>,
+}
+
+impl LineSpec {
+    /// Where in the line's table a value is taken from, and from which port and column.
+    pub fn taken(&self) -> impl Iterator<Item = (&'static str, Option<(&str, &str)>)> {
+        let from = [("x-from", &self.x_from), ("y-from", &self.y_from)];
+        from.into_iter().filter_map(|(key, text)| Some((key, text.as_ref()?.split_once('.'))))
+    }
 }
 
 impl AxisSpec {

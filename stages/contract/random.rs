@@ -23,6 +23,10 @@ pub enum Purpose {
     Dropout,
     Resample,
     Surrogate,
+    /// Which units a bootstrap draws.
+    Bootstrap,
+    /// Which labels stand where under a null.
+    Permutation,
 }
 
 /// The generator for `purpose` at `indices` (a layer and a prompt, say) under `seed`.

@@ -10,6 +10,8 @@ pub mod participation;
 pub mod phiid;
 pub mod quantile;
 pub mod rank;
+pub mod similarity;
+pub mod specialization;
 pub mod summary;
 pub mod vector;
 

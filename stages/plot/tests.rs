@@ -252,6 +252,35 @@ fn facts_that_name_columns_are_used_at_plan_time() {
     assert!(said[1].starts_with("series[0].x: `ablate.curve` has no column `num_heads_remved`; it has num_heads_"));
 }
 
+/// A line at a measured value stands where a line at that number does.
+#[test]
+fn a_line_can_stand_at_a_value_from_a_port() {
+    let base = Artifact::Record(json!({ "kl": 0.25, "nowhere": "NaN" }));
+    let with_lines = |lines: Value| {
+        let mut params = curve_params();
+        params["lines"] = lines;
+        draw(params, &[("curve", curve()), ("base", base.clone())])
+    };
+    let taken = with_lines(json!([{ "y-from": "base.kl", "label": "base" }])).unwrap();
+    assert_eq!(taken, with_lines(json!([{ "y": 0.25, "label": "base" }])).unwrap());
+    let failed = |from: &str| with_lines(json!([{ "y-from": from }])).unwrap_err().to_string();
+    assert_eq!(failed("base.nowhere"), "the line at `base.nowhere` stands nowhere: it is NaN");
+    assert!(failed("base.kll").contains("`base` has no column `kll`; it has kl"));
+    assert!(failed("curve.num_heads_removed").contains("takes one value, and `curve` has"));
+}
+
+#[test]
+fn where_a_line_takes_its_value_from_is_checked_at_plan_time() {
+    let facts = json!({ "columns": ["step", "kl"] });
+    let params = |line: Value| json!({ "series": [{ "from": "curve", "x": "step", "y": "kl" }], "lines": [line] });
+    assert!(plot(params(json!({ "y-from": "curve.kl" }))).ports(&given(facts.clone())).is_ok());
+    let said = |line: Value| mistakes(params(line), facts.clone());
+    assert!(said(json!({ "y-from": "curve" }))[0].contains("port.column"));
+    assert!(said(json!({ "x-from": "curves.kl" }))[0].contains("no input port is called `curves`"));
+    assert!(said(json!({ "y-from": "curve.lk" }))[0].contains("no column `lk`"));
+    assert!(said(json!({ "y": 1.0, "y-from": "curve.kl" }))[0].contains("one `x` or one `y`"));
+}
+
 #[test]
 fn every_chart_renders_as_png_without_fonts() {
     let heat = json!({ "chart": "heatmap", "series": [{ "from": "sts" }] });

@@ -59,7 +59,7 @@ fn repeated(labels: impl Iterator<Item = String>, rows: &[usize]) -> Vec<String>
 }
 
 /// Labels as integers or floats where all of them are.
-fn typed(labels: Vec<String>) -> Values {
+pub fn typed(labels: Vec<String>) -> Values {
     if let Ok(integers) = labels.iter().map(|label| label.parse().map(Some)).collect() {
         Values::Int(integers)
     } else if let Ok(floats) = labels.iter().map(|label| label.parse()).collect() {

@@ -28,4 +28,5 @@ mod selection;
 mod server;
 mod status;
 mod training;
+mod treatments;
 mod why;
