@@ -24,6 +24,7 @@ pub mod render;
 pub mod repeated_patterns;
 pub mod summarize;
 pub mod tables;
+pub mod text_windows;
 pub mod train;
 pub mod verdict;
 
@@ -56,6 +57,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<summarize::Summarize>(),
+    Kind::of::<text_windows::TextWindows>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];

@@ -36,7 +36,7 @@ pub struct Reading {
     /// The Euclidean norm of all weights.
     pub weight_norm: f64,
     /// For each head of each layer, how much of its attention is as it was some steps ago, where there was a look then.
-    pub geometry: Option<Vec<f64>>,
+    pub geometry: Option<Vec<Option<f64>>>,
 }
 
 impl Score {
@@ -67,8 +67,8 @@ impl Reading {
         let layers = self.resid_norm.iter().zip(&self.resid_std).flat_map(|(norm, std)| [*norm, *std]);
         let sides = self.train.values().into_iter().chain(self.test.values());
         let norm = self.final_norm.into_iter().chain(self.normalized.into_iter().flatten());
-        let geometry = self.geometry.clone().unwrap_or_else(|| vec![f64::NAN; heads]);
-        let heads = geometry.into_iter().flat_map(|kept| [kept, 1.0 - kept]);
+        let geometry = self.geometry.clone().unwrap_or_else(|| vec![None; heads]);
+        let heads = geometry.into_iter().map(|kept| kept.unwrap_or(f64::NAN)).flat_map(|kept| [kept, 1.0 - kept]);
         sides.chain(layers).chain(norm).chain([self.value_norm, self.weight_norm]).chain(heads).collect()
     }
 

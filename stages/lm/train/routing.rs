@@ -63,11 +63,13 @@ fn places(layers: usize, heads: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..layers).flat_map(move |layer| (0..heads).map(move |head| (layer, head)))
 }
 
-/// For each head, 1 less the Jensen–Shannon distance of its attention now and then, from 0 to 1.
-pub fn kept(now: &Attention, then: &Attention) -> Vec<f64> {
+/// For each head, 1 less the Jensen–Shannon distance of its attention now and then, from 0 to 1; nothing for one that
+/// attends to nothing.
+pub fn kept(now: &Attention, then: &Attention) -> Vec<Option<f64>> {
     let wide =
         |attention: &Attention, head: usize| attention.row(head).iter().map(|p| f64::from(*p)).collect::<Vec<_>>();
-    (0..now.nrows()).map(|head| (1.0 - jensen_shannon(&wide(now, head), &wide(then, head))).clamp(0.0, 1.0)).collect()
+    let distances = (0..now.nrows()).map(|head| jensen_shannon(&wide(now, head), &wide(then, head)));
+    distances.map(|distance| (!distance.is_nan()).then(|| (1.0 - distance).clamp(0.0, 1.0))).collect()
 }
 
 /// What heads attended to at earlier looks, as far as it is still needed.
@@ -129,8 +131,10 @@ mod tests {
     /// is √(ln 2 / 2) = 0.5887050 for both.
     #[test]
     fn what_is_kept_is_one_less_the_distance() {
-        assert_eq!(kept(&attention(0.3), &attention(0.3)), [1.0]);
-        assert!((kept(&attention(1.0), &attention(0.0))[0] - (1.0 - 0.588_705_0)).abs() < 1e-6);
+        assert_eq!(kept(&attention(0.3), &attention(0.3)), [Some(1.0)]);
+        let nothing = Array2::zeros((1, 4));
+        assert_eq!(kept(&nothing, &attention(0.3)), [None]);
+        assert!((kept(&attention(1.0), &attention(0.0))[0].unwrap() - (1.0 - 0.588_705_0)).abs() < 1e-6);
     }
 
     #[test]
