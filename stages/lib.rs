@@ -4,7 +4,10 @@
 
 pub mod ablate;
 pub mod charts;
+pub mod compare;
 pub mod contract;
+pub mod correlate;
+pub mod derive;
 pub mod document;
 pub mod expression;
 pub mod forward;
@@ -17,12 +20,14 @@ pub mod metrics;
 pub mod modular_addition;
 pub mod phiid;
 pub mod plot;
+pub mod prompt_pairs;
 pub mod prompts;
 pub mod random_tokens;
 pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
 pub mod summarize;
+pub mod surrogate;
 pub mod tables;
 pub mod text_windows;
 pub mod train;
@@ -43,6 +48,9 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
+    Kind::of::<compare::Compare>(),
+    Kind::of::<correlate::Correlate>(),
+    Kind::of::<derive::Derive>(),
     Kind::of::<document::Document>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
@@ -52,12 +60,14 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<modular_addition::ModularAddition>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
+    Kind::of::<prompt_pairs::PromptPairs>(),
     Kind::of::<prompts::Prompts>(),
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<summarize::Summarize>(),
     Kind::of::<text_windows::TextWindows>(),
+    Kind::of::<surrogate::Surrogate>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];

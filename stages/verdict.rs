@@ -22,11 +22,13 @@ use crate::{
 /// Inputs are visible by the names of their ports (with `_` for `-`): a table as its columns (`profile.depth`), a record
 /// as it is, a tensor as nested lists. What was gathered is one table, with its axis labels as columns.
 ///
-/// Expressions are minijinja's, with `mean`, `std` (ddof 0), `sum`, `min`, `max`, `median`, `count` of a column;
-/// `area(x, y)` (trapezoids); `pearson(x, y)` and `spearman(x, y)`, which have `.r` or `.rho` and a two-sided `.p`;
-/// `where(table, column=value)` and `without(table, column=value)` (a list means any of it, `range(5, 11)` is one),
-/// `between(table, "column", from, to)` (half-open), `column(table, "name")`, `finite(x)` (without NaN), `defined(x)`,
-/// `ceil`, `floor`, `sqrt`, `log`, `exp`.
+/// Expressions are minijinja's, with `mean`, `std` (ddof 0), `sum`, `min`, `max`, `median`, `quantile(x, q)` (linear, as
+/// NumPy's), `argmax` (the place of the first largest value), `first`, `last`, `count` of a column; `gradient(x)`
+/// (NumPy's, unit spacing); `area(x, y)` (trapezoids); `pearson(x, y)` and `spearman(x, y)`, which have `.r` or `.rho`
+/// and a two-sided `.p`; `cohens_d(a, b)` (pooled std, ddof 1) and `hedges_g(a, b)` (its exact small-sample
+/// correction); `where(table, column=value)` and `without(table, column=value)` (a list means any of it, `range(5, 11)`
+/// is one), `between(table, "column", from, to)` (half-open), `column(table, "name")`, `finite(x)` (without NaN),
+/// `defined(x)`, `abs`, `ceil`, `floor`, `sqrt`, `log`, `exp`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Verdict {

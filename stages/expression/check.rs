@@ -1,11 +1,11 @@
-//! What is wrong with an expression before anything is computed.
+//! What can be told of an expression before anything runs.
 
 use std::collections::BTreeSet;
 
 use super::{identifier, parse};
 use crate::{
     Given, Mistake,
-    tables::{by_nearness, no_column},
+    tables::{Known, by_nearness},
 };
 
 /// What is wrong with an expression: its syntax, a name that nothing has, a column that facts rule out.
@@ -21,15 +21,10 @@ pub fn mistakes(at: &str, text: &str, known: &BTreeSet<String>, given: &Given) -
             mistakes.push(Mistake::new(at, format!("nothing is called `{name}`")).help(format!("there is {near}")));
             continue;
         }
-        let port = given.inputs.iter().find(|(port, _)| identifier(port) == name);
-        let (Some((_, arrived)), Some(attribute)) = (port, attribute) else { continue };
-        if let [arrived] = arrived.as_slice()
-            && let Some(columns) = arrived.facts.get("columns").and_then(|columns| columns.as_array())
-            && !columns.iter().any(|column| column == attribute.as_str())
-        {
-            let columns = columns.iter().filter_map(|column| column.as_str());
-            mistakes.push(Mistake::new(at, no_column(&attribute, &arrived.from, columns)));
-        }
+        let port = given.inputs.keys().find(|port| identifier(port) == name);
+        let (Some(port), Some(attribute)) = (port, attribute) else { continue };
+        let columns = Known::of(given, port);
+        mistakes.extend(columns.lacks(&attribute).map(|message| Mistake::new(at, message)));
     }
     mistakes
 }

@@ -4,24 +4,21 @@ use std::collections::BTreeMap;
 
 use minijinja::{Environment, Error, Value};
 
-use super::functions::{columns, refused};
+use super::functions::rows;
 
 pub fn add(environment: &mut Environment) {
     environment.add_function("rows", |table: Value| {
-        let table = columns(&table)?;
-        let length = table.0.values().map(Vec::len).max().unwrap_or(0);
-        if let Some((name, _)) = table.0.iter().find(|(_, column)| column.len() != length) {
-            return Err(refused(format!("`rows` takes a table, and `{name}` is shorter than its other columns")));
-        }
+        let table = rows(&table)?;
+        let columns: Vec<_> = table.names().filter_map(|name| Some((name, table.column(name)?))).collect();
         let row = |i: usize| -> BTreeMap<String, Value> {
-            table.0.iter().map(|(name, column)| (name.clone(), column[i].clone())).collect()
+            columns.iter().map(|(name, cells)| ((*name).to_owned(), cells.at(i).clone())).collect()
         };
-        Ok::<_, Error>((0..length).map(|i| Value::from(row(i))).collect::<Vec<_>>())
+        Ok::<_, Error>((0..table.count()).map(|i| Value::from(row(i))).collect::<Vec<_>>())
     });
     environment.add_function("columns", |table: Value| {
-        let table = columns(&table)?;
-        Ok::<_, Error>(Value::from(
-            table.0.into_iter().map(|(name, column)| (name, Value::from(column))).collect::<BTreeMap<_, _>>(),
-        ))
+        let table = rows(&table)?;
+        let cells = |name| table.column(name).map(|cells| cells.iter().cloned().collect::<Vec<_>>());
+        let columns = table.names().filter_map(|name| Some((name.to_owned(), Value::from(cells(name)?))));
+        Ok::<_, Error>(Value::from(columns.collect::<BTreeMap<_, _>>()))
     });
 }

@@ -5,11 +5,16 @@
 //! expressions have fuel.
 
 mod check;
+mod column;
+mod formula;
 mod functions;
 mod listing;
 mod scope;
+mod view;
 
 pub use check::mistakes;
+pub use column::by_row;
+pub use formula::{Formula, Language};
 pub use scope::{Attempt, Outcome, Scope};
 
 use std::collections::BTreeSet;
@@ -42,11 +47,11 @@ pub fn parse(text: &str, own: &BTreeSet<String>) -> Result<BTreeSet<(String, Opt
     Ok(used.filter(|(name, _)| own.contains(name) || !called.contains(name)).collect())
 }
 
-fn compiled<'e>(environment: &'e Environment<'e>, text: &'e str) -> Result<Expression<'e, 'e>, String> {
+fn compiled<'e>(environment: &'e Environment<'static>, text: &str) -> Result<Expression<'e, 'static>, String> {
     if text.len() > LONGEST {
         return Err(format!("it is longer than {LONGEST} characters: give its parts names of their own"));
     }
-    environment.compile_expression(text).map_err(|error| described(&error))
+    environment.compile_expression_owned(text.to_owned()).map_err(|error| described(&error))
 }
 
 fn environment(notes: &Notes) -> Environment<'static> {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use assay_cache::{Artifact, Table, Values, finite};
+use assay_cache::{Artifact, Table, finite};
 use minijinja::{Value, value::ValueKind};
 use ndarray::{ArrayViewD, Axis};
 use serde_json::Value as Json;
 
-use super::{compiled, described, environment, functions::Notes, identifier};
+use super::{Language, described, identifier, view::Rows};
 use crate::{Failure, Inputs, Loaded, tables::stack};
 
 /// Names and what they stand for.
@@ -28,7 +28,7 @@ pub enum Attempt {
 
 /// What came of an expression: a number, a text, a truth value, or a few of them by name. Never NaN.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome(Value);
+pub struct Outcome(pub(super) Value);
 
 impl Scope {
     /// What stands in a stage's ports, by their names.
@@ -56,35 +56,59 @@ impl Scope {
 
     /// What comes of `text`; or why nothing does.
     pub fn evaluate(&self, text: &str) -> Result<Outcome, String> {
-        match self.attempt(text)? {
-            Attempt::Defined(outcome) => Ok(outcome),
-            Attempt::Undefined(why) => Err(why),
-        }
+        Language::new().formula(text)?.outcome(self)
     }
 
     /// What comes of `text`, where that is not defined being no error: a statistic of nothing, a number that is none.
     pub fn attempt(&self, text: &str) -> Result<Attempt, String> {
-        let (value, note) = self.value(text)?;
-        if let Some(why) = note.or_else(|| not_finite(&value)) {
-            return Ok(Attempt::Undefined(why));
-        }
-        whole(&value).map(|()| Attempt::Defined(Outcome(value)))
+        Language::new().formula(text)?.attempt(self)
     }
 
     /// What comes of `text` as a record holds it, whatever it is: lists and tables too, and `"NaN"` for a statistic
     /// that is not defined.
     pub fn seen(&self, text: &str) -> Result<Json, String> {
-        let (value, _) = self.value(text)?;
-        if value.is_undefined() { Err("nothing has that name".to_owned()) } else { Ok(to_json(&value)) }
+        Language::new().formula(text)?.seen(self)
     }
 
-    /// The value, and why a statistic in it is not defined, if one is not.
-    fn value(&self, text: &str) -> Result<(Value, Option<String>), String> {
-        let notes = Notes::default();
-        let environment = environment(&notes);
-        let expression = compiled(&environment, text)?;
-        let value = expression.eval(Value::from(self.names.clone())).map_err(|error| described(&error))?;
-        Ok((value, notes.take().into_iter().next()))
+    /// A table under a port's name, whatever stood there.
+    pub fn add_table(&mut self, port: &str, table: &Table) {
+        self.names.insert(identifier(port), Value::from_object(Rows::of(table)));
+    }
+
+    /// The same names, with these rows of a port's table, in this order and as often as they are listed.
+    ///
+    /// # Panics
+    /// Where no table has that name.
+    pub fn with_rows(mut self, port: &str, rows: &[usize]) -> Self {
+        let picked = self.table(port).pick(rows.iter().copied());
+        self.names.insert(identifier(port), Value::from_object(picked));
+        self
+    }
+
+    /// The same names, with a column of a port's table rearranged: row i has the cell of row `from[i]`.
+    ///
+    /// # Panics
+    /// Where no table has that name, or it lacks the column.
+    pub fn with_rearranged(mut self, port: &str, column: &str, from: &[usize]) -> Self {
+        let rearranged = self.table(port).rearranged(column, from);
+        self.names.insert(identifier(port), Value::from_object(rearranged));
+        self
+    }
+
+    fn table(&self, port: &str) -> &Rows {
+        let table = self.names.get(&identifier(port)).and_then(|value| value.downcast_object_ref());
+        table.expect("`add_table` put one there")
+    }
+
+    /// The same names, and cells of a row beside them.
+    pub(super) fn with_cells(&self, cells: impl Iterator<Item = (String, Value)>) -> Self {
+        let mut names = self.names.clone();
+        names.extend(cells);
+        Self { names, described: vec![] }
+    }
+
+    pub(super) fn context(&self) -> Value {
+        Value::from(self.names.clone())
     }
 }
 
@@ -100,7 +124,7 @@ impl Outcome {
     }
 }
 
-fn to_json(value: &Value) -> Json {
+pub(super) fn to_json(value: &Value) -> Json {
     match value.kind() {
         ValueKind::Bool => Json::from(value.is_true()),
         ValueKind::Number => match value.as_i64().filter(|_| value.is_integer()) {
@@ -147,23 +171,10 @@ fn seen(port: &str, loaded: &[Loaded]) -> Result<Value, Failure> {
         [one] if one.labels.is_empty() => match &*one.artifact {
             Artifact::Record(record) => Ok(from_json(record)),
             Artifact::Tensor(tensor) => Ok(nested(tensor.data.to_f64().view())),
-            _ => Ok(columns(&*stack(port, loaded)?)),
+            _ => Ok(Value::from_object(Rows::of(&*stack(port, loaded)?))),
         },
-        _ => Ok(columns(&*stack(port, loaded)?)),
+        _ => Ok(Value::from_object(Rows::of(&*stack(port, loaded)?))),
     }
-}
-
-fn columns(table: &Table) -> Value {
-    let column = |values: &Values| -> Vec<Value> {
-        match values {
-            Values::Int(values) => values.iter().map(|value| value.map_or(Value::from(()), Value::from)).collect(),
-            Values::Float(values) => values.iter().map(|value| Value::from(*value)).collect(),
-            Values::Text(values) => values.iter().map(|value| Value::from(value.as_str())).collect(),
-            Values::Bool(values) => values.iter().map(|value| Value::from(*value)).collect(),
-        }
-    };
-    let columns = table.columns.iter().map(|one| (one.name.clone(), column(&one.values)));
-    Value::from(columns.collect::<BTreeMap<_, _>>())
 }
 
 fn nested(values: ArrayViewD<f64>) -> Value {
@@ -175,13 +186,13 @@ fn nested(values: ArrayViewD<f64>) -> Value {
 }
 
 /// Why `value` is a number, and yet none.
-fn not_finite(value: &Value) -> Option<String> {
+pub(super) fn not_finite(value: &Value) -> Option<String> {
     let number = f64::try_from(value.clone()).ok().filter(|_| value.kind() == ValueKind::Number)?;
     (!number.is_finite()).then(|| format!("it is {value}"))
 }
 
 /// Why `value` is not a finite number, a text, a truth value, or a few of them by name.
-fn whole(value: &Value) -> Result<(), String> {
+pub(super) fn whole(value: &Value) -> Result<(), String> {
     match value.kind() {
         ValueKind::Number => match f64::try_from(value.clone()) {
             Ok(number) if number.is_finite() => Ok(()),

@@ -98,6 +98,11 @@ impl Need {
         Self::new(at, port, axes.into_iter().filter(fits).collect())
     }
 
+    /// A number for each prompt.
+    pub fn counts(at: String, port: &str) -> Self {
+        Self::new(at, port, vec![vec!["prompt"]])
+    }
+
     pub fn types(&self) -> Vec<PortType> {
         match self.column {
             Some(_) => ["table", "record", "tensor"].map(PortType::of).to_vec(),

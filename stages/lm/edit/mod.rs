@@ -21,7 +21,7 @@ mod put;
 pub use change::{Addend, Change, Op};
 pub use clamp::{Measured, Over, Size};
 pub use dropout::Dropout;
-pub use put::{mean, resampled};
+pub use put::{frozen, mean, resampled};
 
 use std::sync::Arc;
 
@@ -152,7 +152,7 @@ edits! {
         align: Align,
     }
     /// Puts back the values that another run on the same texts had, so that they do not respond to other edits. Every
-    /// value must be there.
+    /// value must be there: of a capture of the last 16 positions, `positions = "-16.."` are.
     Freeze {
         /// The name of an input port that holds a raw capture of this site from that run.
         from: String,
