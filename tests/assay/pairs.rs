@@ -182,7 +182,11 @@ fn pairs_of_which_none_can_be_used_stop_the_study_and_say_why() {
     sandbox.write("pairs.csv", "base_id,rec_id\none,gone\nshort,long\n");
     let run = sandbox.assay(&["run", "study.toml"]);
     assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("none of the 2 pairs can be used: of the first, the bank has no text `gone`"), "{}", run.stderr);
+    assert!(
+        run.stderr.contains("none of the 2 pairs can be used: of the first, the bank has no text `gone`"),
+        "{}",
+        run.stderr
+    );
 
     sandbox.write("pairs.csv", "base_id,text\none,gone\n");
     let planned = sandbox.assay(&["plan", "study.toml"]);

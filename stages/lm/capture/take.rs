@@ -132,13 +132,7 @@ impl Take {
     }
 
     /// Values that stand at these columns of each row, less those of another run where the capture says so.
-    pub fn less_other(
-        &self,
-        x: Tensor<4>,
-        layer: usize,
-        slots: &Slots,
-        batch: &Batch,
-    ) -> Result<Tensor<4>, String> {
+    pub fn less_other(&self, x: Tensor<4>, layer: usize, slots: &Slots, batch: &Batch) -> Result<Tensor<4>, String> {
         match &self.minus {
             Some(minus) => Ok(x.clone() - self.subtrahend(minus, &x, layer, slots, batch)?),
             None => Ok(x),
