@@ -21,6 +21,14 @@ pub enum Purpose {
     Batches,
     Resample,
     Surrogate,
+    /// Which units a bootstrap draws.
+    Bootstrap,
+    /// Which labels change places.
+    Permutation,
+    /// The order in which communities are sought.
+    Communities,
+    /// Which edges of a graph change places.
+    Rewiring,
 }
 
 /// The generator for `purpose` at `indices` (a layer and a prompt, say) under `seed`.
