@@ -3,6 +3,7 @@
 //! `contract` says what a stage is; the engine in `src/` drives stages through it and knows nothing more.
 
 pub mod ablate;
+pub mod attribute;
 pub mod charts;
 pub mod compare;
 pub mod contract;
@@ -12,6 +13,7 @@ pub mod document;
 pub mod expression;
 pub mod forward;
 pub mod generate;
+pub mod indirect_objects;
 pub mod lm;
 pub mod load_model;
 pub mod load_table;
@@ -26,6 +28,7 @@ pub mod random_tokens;
 pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
+pub mod score;
 pub mod summarize;
 pub mod surrogate;
 pub mod tables;
@@ -52,8 +55,10 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<correlate::Correlate>(),
     Kind::of::<derive::Derive>(),
     Kind::of::<document::Document>(),
+    Kind::of::<attribute::Attribute>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
+    Kind::of::<indirect_objects::IndirectObjects>(),
     Kind::of::<load_model::LoadModel>(),
     Kind::of::<load_table::LoadTable>(),
     Kind::of::<load_tensor::LoadTensor>(),
@@ -65,6 +70,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
+    Kind::of::<score::Score>(),
     Kind::of::<summarize::Summarize>(),
     Kind::of::<text_windows::TextWindows>(),
     Kind::of::<surrogate::Surrogate>(),
