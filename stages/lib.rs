@@ -4,6 +4,7 @@
 
 pub mod ablate;
 pub mod bootstrap;
+pub mod attribute;
 pub mod charts;
 pub mod compare;
 pub mod contract;
@@ -14,6 +15,7 @@ pub mod document;
 pub mod expression;
 pub mod forward;
 pub mod generate;
+pub mod indirect_objects;
 pub mod lm;
 pub mod load_model;
 pub mod load_table;
@@ -35,6 +37,7 @@ pub mod repeated_patterns;
 pub mod similarity;
 pub mod specialization;
 pub mod resampling;
+pub mod score;
 pub mod summarize;
 pub mod surrogate;
 pub mod tables;
@@ -63,8 +66,10 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<correlate::Correlate>(),
     Kind::of::<derive::Derive>(),
     Kind::of::<document::Document>(),
+    Kind::of::<attribute::Attribute>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
+    Kind::of::<indirect_objects::IndirectObjects>(),
     Kind::of::<load_model::LoadModel>(),
     Kind::of::<load_table::LoadTable>(),
     Kind::of::<load_tensor::LoadTensor>(),
@@ -82,6 +87,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<similarity::Similarity>(),
     Kind::of::<specialization::Specialization>(),
+    Kind::of::<score::Score>(),
     Kind::of::<summarize::Summarize>(),
     Kind::of::<text_windows::TextWindows>(),
     Kind::of::<surrogate::Surrogate>(),

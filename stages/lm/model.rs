@@ -1,5 +1,7 @@
 //! A loaded model: embeddings, blocks, final norm, unembedding. One forward pass serves every family.
 
+pub mod attribution;
+
 use serde_json::Value;
 
 use super::{

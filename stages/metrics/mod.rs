@@ -1,12 +1,14 @@
 //! Pure functions over arrays: no I/O, no burn, no `Ctx`.
 
 pub mod adjust;
+pub mod attribution;
 pub mod correlation;
 pub mod divergence;
 pub mod effect;
 pub mod entropy;
 pub mod gradient;
 pub mod network;
+pub mod logits;
 pub mod participation;
 pub mod phiid;
 pub mod quantile;

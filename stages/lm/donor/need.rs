@@ -11,6 +11,7 @@ use crate::{
 };
 
 /// What an edit or a capture wants of an input port.
+#[derive(Clone)]
 pub struct Need {
     pub port: String,
     /// Where in the manifest it is named.

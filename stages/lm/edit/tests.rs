@@ -50,7 +50,9 @@ fn edit(toml: &str) -> Edit {
 
 fn change(toml: &str, inputs: &Inputs, prompts: &[&str]) -> Result<Option<Change>, String> {
     let prompts: Vec<String> = prompts.iter().map(|id| (*id).to_owned()).collect();
-    edit(toml).on(&facts(), &Material { inputs, prompts: &prompts })
+    let changes = edit(toml).on(&facts(), &Material { inputs, prompts: &prompts })?;
+    assert!(changes.len() <= 1, "one run of layers");
+    Ok(changes.into_iter().next())
 }
 
 /// What an edit at `z` of layer 1 makes of rows of tokens of four numbers (two heads of two).
@@ -373,4 +375,50 @@ fn an_edit_is_spelt_with_its_defaults() {
         spelt,
         json!({ "op": "patch", "site": "v", "layers": "all", "heads": "all", "positions": "-16..", "from": "x", "align": "start" })
     );
+}
+
+/// Which heads of which layers are set to zero: 1 where one is, `[layer, head]`.
+fn named(nodes: &str, inputs: &Inputs) -> Result<Vec<[usize; 2]>, String> {
+    let edit = edit(&format!("op = \"zero\"\nsite = \"z\"\nnodes = {nodes}"));
+    let changes = edit.on(&facts(), &Material { inputs, prompts: &[] })?;
+    let of = |change: &Change| {
+        let (layer, heads) = (change.layers.clone(), change.heads.clone());
+        layer.into_iter().flat_map(move |l| (0..heads.len()).filter(|h| heads[*h]).map(|h| [l, h]).collect::<Vec<_>>())
+    };
+    Ok(changes.iter().flat_map(of).collect())
+}
+
+#[test]
+fn heads_are_named_one_by_one_or_by_a_table() {
+    let none = Inputs::default();
+    assert_eq!(named("[[1, 1], [0, 0]]", &none).unwrap(), [[0, 0], [1, 1]]);
+    let table = assay_cache::Table::default()
+        .with("layer", assay_cache::Values::Int([1, 0, 1].map(Some).to_vec()))
+        .with("head", assay_cache::Values::Int([0, 1, 1].map(Some).to_vec()))
+        .with("rank", assay_cache::Values::Int([2, 1, 3].map(Some).to_vec()));
+    let ranked = inputs(vec![("heads", Artifact::Table(table))]);
+    let found = |filter: &str| named(&format!("{{ from = \"heads\", where = {{ rank = {filter} }} }}"), &ranked);
+    assert_eq!(found("[1, 2]").unwrap(), [[0, 1], [1, 0]]);
+    assert_eq!(named("{ from = \"heads\" }", &ranked).unwrap(), [[0, 1], [1, 0], [1, 1]]);
+    assert!(found("7").unwrap_err().contains("no row that is meant"));
+}
+
+#[test]
+fn heads_that_cannot_be_named_are_refused() {
+    let said = |toml: &str| {
+        let edit = edit(&format!("op = \"zero\"\n{toml}"));
+        let mistakes = [edit.own_mistakes("e"), edit.mistakes("e", &facts())].concat();
+        mistakes
+            .into_iter()
+            .map(|mistake| format!("{}: {}", mistake.at, mistake.message))
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    assert!(said("site = \"z\"\nnodes = [[0, 99]]").contains("e.nodes: head 99 does not exist"));
+    assert!(said("site = \"z\"\nnodes = [[99, 0]]").contains("e.nodes: layer 99 does not exist"));
+    assert!(said("site = \"z\"\nlayers = 0\nnodes = [[0, 0]]").contains("leave `layers` and `heads` out"));
+    assert!(said("site = \"resid_post\"\nnodes = [[0, 0]]").contains("has no heads"));
+    assert!(said("site = \"z\"\nnodes = []").contains("no head is named"));
+    assert!(said("site = \"result\"").contains("read, not edited"));
+    assert_eq!(said("site = \"z\"\nnodes = [[1, 1]]"), "");
 }
