@@ -3,6 +3,7 @@
 //! `contract` says what a stage is; the engine in `src/` drives stages through it and knows nothing more.
 
 pub mod ablate;
+pub mod bootstrap;
 pub mod charts;
 pub mod compare;
 pub mod contract;
@@ -20,6 +21,8 @@ pub mod max_statistic;
 pub mod metrics;
 pub mod modular_addition;
 pub mod overlap;
+pub mod network;
+pub mod permute;
 pub mod phiid;
 pub mod plot;
 pub mod prompt_pairs;
@@ -30,6 +33,7 @@ pub mod render;
 pub mod repeated_patterns;
 pub mod similarity;
 pub mod specialization;
+pub mod resampling;
 pub mod summarize;
 pub mod surrogate;
 pub mod tables;
@@ -51,6 +55,7 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
+    Kind::of::<bootstrap::Bootstrap>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),
     Kind::of::<derive::Derive>(),
@@ -63,6 +68,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<max_statistic::MaxStatistic>(),
     Kind::of::<modular_addition::ModularAddition>(),
     Kind::of::<overlap::Overlap>(),
+    Kind::of::<network::Network>(),
+    Kind::of::<permute::Permute>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
     Kind::of::<prompt_pairs::PromptPairs>(),

@@ -23,8 +23,12 @@ pub enum Purpose {
     Surrogate,
     /// Which units a bootstrap draws.
     Bootstrap,
-    /// Which labels stand where under a null.
+    /// Which labels change places.
     Permutation,
+    /// The order in which communities are sought.
+    Communities,
+    /// Which edges of a graph change places.
+    Rewiring,
 }
 
 /// The generator for `purpose` at `indices` (a layer and a prompt, say) under `seed`.

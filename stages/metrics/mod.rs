@@ -5,12 +5,14 @@ pub mod correlation;
 pub mod effect;
 pub mod entropy;
 pub mod gradient;
+pub mod network;
 pub mod participation;
 pub mod phiid;
 pub mod quantile;
 pub mod rank;
 pub mod similarity;
 pub mod specialization;
+pub mod resample;
 pub mod summary;
 pub mod vector;
 
