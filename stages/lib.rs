@@ -3,6 +3,7 @@
 //! `contract` says what a stage is; the engine in `src/` drives stages through it and knows nothing more.
 
 pub mod ablate;
+pub mod attribute;
 pub mod bootstrap;
 pub mod charts;
 pub mod compare;
@@ -13,6 +14,7 @@ pub mod document;
 pub mod expression;
 pub mod forward;
 pub mod generate;
+pub mod indirect_objects;
 pub mod lm;
 pub mod load_model;
 pub mod load_table;
@@ -20,8 +22,8 @@ pub mod load_tensor;
 pub mod max_statistic;
 pub mod metrics;
 pub mod modular_addition;
-pub mod overlap;
 pub mod network;
+pub mod overlap;
 pub mod permute;
 pub mod phiid;
 pub mod plot;
@@ -31,12 +33,14 @@ pub mod random_tokens;
 pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
+pub mod resampling;
+pub mod score;
 pub mod similarity;
 pub mod specialization;
-pub mod resampling;
 pub mod summarize;
 pub mod surrogate;
 pub mod tables;
+pub mod text_windows;
 pub mod train;
 pub mod verdict;
 
@@ -55,6 +59,7 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
+    Kind::of::<attribute::Attribute>(),
     Kind::of::<bootstrap::Bootstrap>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),
@@ -62,13 +67,14 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<document::Document>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
+    Kind::of::<indirect_objects::IndirectObjects>(),
     Kind::of::<load_model::LoadModel>(),
     Kind::of::<load_table::LoadTable>(),
     Kind::of::<load_tensor::LoadTensor>(),
     Kind::of::<max_statistic::MaxStatistic>(),
     Kind::of::<modular_addition::ModularAddition>(),
-    Kind::of::<overlap::Overlap>(),
     Kind::of::<network::Network>(),
+    Kind::of::<overlap::Overlap>(),
     Kind::of::<permute::Permute>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
@@ -77,10 +83,12 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
+    Kind::of::<score::Score>(),
     Kind::of::<similarity::Similarity>(),
     Kind::of::<specialization::Specialization>(),
     Kind::of::<summarize::Summarize>(),
     Kind::of::<surrogate::Surrogate>(),
+    Kind::of::<text_windows::TextWindows>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];

@@ -5,10 +5,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use assay_cache::Artifact;
+use assay_cache::{Artifact, Table, Values};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     Ctx, Failure, Fetch, File, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Resolved, SourceError,
@@ -22,11 +22,20 @@ use crate::{
 /// What stands between the texts of which an MD5 is taken.
 const SEPARATOR: &str = "|||";
 
+/// The output that answers stand in.
+const ANSWERS: &str = "answers";
+
+/// For each prompt the right answer and the wrong one.
+type Answers = Vec<[String; 2]>;
+
 /// Prompts for a model: exactly one of `file`, `texts` and `tokens` says what they are.
+///
+/// Where a file gives answers, they are an output too: the table `answers`, which `score` and `attribute` read.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Prompts {
-    /// A TOML file with a table `[[prompts]]` for each prompt: its `text`, and if wanted its `category` and its `id`.
+    /// A TOML file with a table `[[prompts]]` for each prompt: its `text`, and if wanted its `category`, its `id`, and its
+    /// right and wrong answers, `correct` and `incorrect` (all prompts have them, or none).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<File>,
     /// The prompts themselves.
@@ -70,39 +79,37 @@ impl Stage for Prompts {
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let file = given.files.and_then(|files| files.files.get("file"));
-        let facts = match (&self.file, file) {
-            (Some(_), None) => Value::Null, // another mistake: the file is not there
-            _ => facts(&self.prompts(file.map(AsRef::as_ref)).map_err(|mistake| vec![mistake])?),
+        let port = OutputPort::new("prompts", PortType::of("prompts"));
+        let outputs = match (&self.file, file) {
+            (Some(_), None) => vec![port], // another mistake: the file is not there
+            _ => {
+                let (prompts, answers) = self.prompts(file.map(AsRef::as_ref)).map_err(|mistake| vec![mistake])?;
+                let columns = json!({ "columns": ["prompt", "correct", "incorrect"] });
+                let answers = answers.map(|_| OutputPort::new(ANSWERS, PortType::of("table")).with_facts(columns));
+                std::iter::once(port.with_facts(prompts.facts())).chain(answers).collect()
+            }
         };
-        Ok(Ports {
-            inputs: vec![],
-            outputs: vec![OutputPort::new("prompts", PortType::of("prompts")).with_facts(facts)],
-        })
+        Ok(Ports { inputs: vec![], outputs })
     }
 
     fn run(&self, _: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
         let file = ctx.files().get("file").map(|digest| ctx.place(digest)).transpose()?;
-        let prompts = self.prompts(file.as_deref()).map_err(|mistake| Failure::fatal(mistake.message))?;
-        Ok(Outputs::default().with("prompts", Artifact::Record(prompts.to_value())))
+        let (prompts, answers) = self.prompts(file.as_deref()).map_err(|mistake| Failure::fatal(mistake.message))?;
+        let outputs = Outputs::default().with("prompts", Artifact::Record(prompts.to_value()));
+        Ok(match answers {
+            Some(answers) => outputs.with(ANSWERS, Artifact::Table(table(&prompts, answers))),
+            None => outputs,
+        })
     }
 }
 
-/// What is known of prompts at plan time.
-fn facts(prompts: &prompts::Prompts) -> Value {
-    let categories: BTreeSet<_> = prompts.prompts.iter().filter_map(|prompt| prompt.category.as_deref()).collect();
-    json!({
-        "count": prompts.prompts.len(), "labels": prompts.labels(), "categories": categories,
-        "chat_template": prompts.chat_template,
-    })
-}
-
 impl Prompts {
-    /// The prompts, checked. `file` is where the parameter `file` lies.
-    fn prompts(&self, file: Option<&Path>) -> Result<prompts::Prompts, Mistake> {
-        let mut prompts = match (&self.file, &self.texts, &self.tokens) {
+    /// The prompts, checked, and their answers where a file has some. `file` is where the parameter `file` lies.
+    fn prompts(&self, file: Option<&Path>) -> Result<(prompts::Prompts, Option<Answers>), Mistake> {
+        let (mut prompts, answers) = match (&self.file, &self.texts, &self.tokens) {
             (Some(File(named)), None, None) => read_file(file.unwrap_or(named))?,
-            (None, Some(texts), None) => numbered(texts.iter().cloned().map(Content::Text)),
-            (None, None, Some(tokens)) => numbered(tokens.iter().cloned().map(Content::Tokens)),
+            (None, Some(texts), None) => (numbered(texts.iter().cloned().map(Content::Text)), None),
+            (None, None, Some(tokens)) => (numbered(tokens.iter().cloned().map(Content::Tokens)), None),
             _ => {
                 return Err(Mistake::new("", "exactly one of `file`, `texts` and `tokens` says what the prompts are")
                     .help("file = \"prompts/standard-10.toml\", texts = [\"…\"] or tokens = [[1, 2]]"));
@@ -111,7 +118,7 @@ impl Prompts {
         self.check(&prompts)?;
         prompts.truncate(self.first.unwrap_or(usize::MAX));
         let Self { chat_template, max_length, bos, .. } = *self;
-        Ok(prompts::Prompts { prompts, chat_template, max_length, bos })
+        Ok((prompts::Prompts { prompts, chat_template, max_length, bos }, answers))
     }
 
     fn check(&self, prompts: &[Prompt]) -> Result<(), Mistake> {
@@ -166,9 +173,11 @@ struct FilePrompt {
     text: String,
     category: Option<String>,
     id: Option<String>,
+    correct: Option<String>,
+    incorrect: Option<String>,
 }
 
-fn read_file(path: &Path) -> Result<Vec<Prompt>, Mistake> {
+fn read_file(path: &Path) -> Result<(Vec<Prompt>, Option<Answers>), Mistake> {
     let wrong = |problem: String| {
         Mistake::new("file", format!("{}: {problem}", path.display())).help(
             "a prompt file has a table for each prompt: [[prompts]], then text = \"…\", and if wanted category and id",
@@ -176,12 +185,39 @@ fn read_file(path: &Path) -> Result<Vec<Prompt>, Mistake> {
     };
     let text = fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     let file: PromptFile = toml::from_str(&text).map_err(|error| wrong(error.to_string()))?;
-    let prompt = |(i, FilePrompt { text, category, id }): (usize, FilePrompt)| Prompt {
+    let answers = file.prompts.iter().map(FilePrompt::answers).collect::<Result<Vec<_>, _>>().map_err(wrong)?;
+    let answered = answers.iter().flatten().count();
+    if answered > 0 && answered < answers.len() {
+        let message = format!("{answered} of {} prompts have answers: all have them, or none", answers.len());
+        return Err(wrong(message));
+    }
+    let prompt = |(i, FilePrompt { text, category, id, .. }): (usize, FilePrompt)| Prompt {
         id: id.unwrap_or_else(|| i.to_string()),
         category,
         content: Content::Text(text),
     };
-    Ok(file.prompts.into_iter().enumerate().map(prompt).collect())
+    let prompts = file.prompts.into_iter().enumerate().map(prompt).collect();
+    Ok((prompts, answers.into_iter().collect::<Option<Answers>>().filter(|answers| !answers.is_empty())))
+}
+
+impl FilePrompt {
+    /// The right answer and the wrong one.
+    fn answers(&self) -> Result<Option<[String; 2]>, String> {
+        match (&self.correct, &self.incorrect) {
+            (Some(correct), Some(incorrect)) => Ok(Some([correct.clone(), incorrect.clone()])),
+            (None, None) => Ok(None),
+            _ => Err(format!("{:?} has one answer: give both `correct` and `incorrect`", self.text)),
+        }
+    }
+}
+
+/// The table of answers, by the ids of the prompts.
+fn table(prompts: &prompts::Prompts, answers: Answers) -> Table {
+    let (correct, incorrect) = answers.into_iter().take(prompts.prompts.len()).map(|[a, b]| (a, b)).unzip();
+    Table::default()
+        .with("prompt", Values::Text(prompts.labels()))
+        .with("correct", Values::Text(correct))
+        .with("incorrect", Values::Text(incorrect))
 }
 
 /// Prompts whose ids are their places.
@@ -192,6 +228,8 @@ fn numbered(contents: impl Iterator<Item = Content>) -> Vec<Prompt> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
+
+    use serde_json::Value;
 
     use super::*;
 
@@ -239,7 +277,8 @@ mod tests {
     fn the_sixty_prompts_come_in_six_categories() {
         let facts = facts_of(json!({ "file": shipped("cognitive-60.toml") }));
         assert_eq!((&facts["count"], facts["categories"].as_array().unwrap().len()), (&json!(60), 6));
-        let prompts = read_file(&shipped("cognitive-60.toml")).unwrap();
+        let (prompts, answers) = read_file(&shipped("cognitive-60.toml")).unwrap();
+        assert!(answers.is_none());
         for of_category in prompts.chunks(10) {
             assert!(of_category.iter().all(|prompt| prompt.category == of_category[0].category));
         }
@@ -273,6 +312,37 @@ mod tests {
         assert!(refused(twins).contains("two prompts have the id `1`"));
         let missing = parsed(json!({ "file": folder.path().join("q.toml") })).resolve(Fetch::Never);
         assert!(missing.unwrap_err().to_string().contains("q.toml"));
+    }
+
+    /// The names in a prompt are its two answers, and the one that comes twice is the wrong one.
+    #[test]
+    fn the_eight_prompts_come_with_their_answers() {
+        let (prompts, answers) = read_file(&shipped("ioi-8.toml")).unwrap();
+        let answers = answers.unwrap();
+        assert_eq!((prompts.len(), answers.len()), (8, 8));
+        for (prompt, [correct, incorrect]) in prompts.iter().zip(&answers) {
+            let Content::Text(text) = &prompt.content else { panic!("a text") };
+            assert_eq!((text.matches(correct).count(), text.matches(incorrect).count()), (1, 2), "{text}");
+        }
+        let params = json!({ "file": shipped("ioi-8.toml"), "first": 3 });
+        let (prompts, answers) = parsed(params).prompts(None).unwrap();
+        let table = table(&prompts, answers.unwrap());
+        assert_eq!(table.rows(), 3);
+        assert_eq!(table.columns[1].values, Values::Text([" Mary", " John", " Tom"].map(String::from).to_vec()));
+    }
+
+    #[test]
+    fn answers_come_in_pairs_and_for_all_prompts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.toml");
+        let refused = |content: &str| {
+            fs::write(&path, content).unwrap();
+            read_file(&path).unwrap_err().message
+        };
+        let one = "[[prompts]]\ntext = \"a\"\ncorrect = \" b\"\n";
+        assert!(refused(one).contains("give both"), "{}", refused(one));
+        let some = "[[prompts]]\ntext = \"a\"\ncorrect = \" b\"\nincorrect = \" c\"\n[[prompts]]\ntext = \"d\"\n";
+        assert!(refused(some).contains("1 of 2 prompts have answers"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::{
     color::{INK, MISSING, PAPER, RULE, Rgb},
     raster,
     scale::{Scale, extent, fixed},
-    spec::{AxisSpec, ColorSpec, Map},
+    spec::{AxisSpec, ColorSpec, LineSpec, Map},
     svg::{Anchor, Area, Drawing, Font, Stroke},
     text,
 };
@@ -92,6 +92,16 @@ impl Heat {
         self.separators(drawing, plot, x.reverse, y.reverse);
         drawing.frame(plot, Stroke::solid(RULE, 1.0));
         self.color_bar(drawing, Area { x: plot.right() + BAR_GAP, y: plot.y, w: BAR, h: plot.h });
+    }
+
+    /// Lines in the middle of the rows and columns that have these numbers for names.
+    pub fn fixed_lines(&self, drawing: &mut Drawing, plot: Area, (x, y): (&AxisSpec, &AxisSpec), lines: &[LineSpec]) {
+        let across = numbered(&self.columns, if x.reverse { (plot.right(), plot.x) } else { (plot.x, plot.right()) });
+        let down = numbered(&self.rows, if y.reverse { (plot.bottom(), plot.y) } else { (plot.y, plot.bottom()) });
+        let any = Scale::new((0.0, 1.0), (plot.y, plot.bottom()), &AxisSpec::default());
+        let placed = |line: &&LineSpec| if line.x.is_some() { across.is_some() } else { down.is_some() };
+        let lines: Vec<LineSpec> = lines.iter().filter(placed).cloned().collect();
+        axes::fixed_lines(drawing, plot, &lines, across.as_ref(), down.as_ref().unwrap_or(&any));
     }
 
     /// The values as they are seen, from the upper left.
@@ -216,6 +226,15 @@ fn label(drawing: &mut Drawing, cell: Area, number: &str, color: Rgb) {
     let Some(size) = size.filter(|&size| f64::from(size) < cell.h) else { return };
     let at = (cell.x + cell.w / 2.0, cell.y + cell.h / 2.0 + f64::from(size) * 0.36);
     drawing.text(at, number, Font { size, bold: false, color, anchor: Anchor::Middle, upwards: false });
+}
+
+/// Where numbers stand among names that are evenly spaced numbers, each in the middle of its own; none where they are not.
+fn numbered(names: &[String], (from, to): (f64, f64)) -> Option<Scale> {
+    let numbers = names.iter().map(|name| name.parse().ok()).collect::<Option<Vec<f64>>>()?;
+    let step = if let [first, second, ..] = numbers.as_slice() { second - first } else { 1.0 };
+    let even = numbers.windows(2).all(|pair| pair[1] - pair[0] == step) && step > 0.0;
+    let (first, last) = (numbers.first().filter(|_| even)?, numbers.last()?);
+    Some(Scale::new((first - step / 2.0, last + step / 2.0), (from, to), &AxisSpec::default()))
 }
 
 /// Neighbours in a list of names that begin alike: the heads of a layer.

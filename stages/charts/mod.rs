@@ -204,7 +204,10 @@ impl Panel {
                 axes::fixed_lines(drawing, plot, &self.lines, None, &y);
                 axes::spines(drawing, plot);
             }
-            Body::Heat(heat) => heat.draw(drawing, plot, &self.x, &self.y),
+            Body::Heat(heat) => {
+                heat.draw(drawing, plot, &self.x, &self.y);
+                heat.fixed_lines(drawing, plot, (&self.x, &self.y), &self.lines);
+            }
         }
         axes::sides(drawing, plot, &below, &beside);
         drawing.close();

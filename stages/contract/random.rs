@@ -19,6 +19,8 @@ pub enum Purpose {
     Task,
     /// Which texts a step of training sees.
     Batches,
+    /// Which numbers a step of training drops.
+    Dropout,
     Resample,
     Surrogate,
     /// Which units a bootstrap draws.

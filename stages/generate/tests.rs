@@ -79,6 +79,13 @@ fn what_is_over_steps_is_that_of_the_raw_steps() {
     assert_eq!(axes, "prompt layer head d");
     let expected = (1..4).map(|step| raw[[0, 2, step, 1, 7]]).sum::<f32>() / 3.0;
     assert!((mean[[0, 2, 1, 7]] - expected).abs() < 1e-6);
+    let (variance, axes) = run("{ site = \"v\", reduce = \"variance\", positions = \"1..4\" }");
+    assert_eq!(axes, "prompt layer head");
+    let of = |i: usize| {
+        let mean = (1..4).map(|step| raw[[0, 2, step, 1, i]]).sum::<f32>() / 3.0;
+        (1..4).map(|step| (raw[[0, 2, step, 1, i]] - mean).powi(2)).sum::<f32>() / 3.0
+    };
+    assert!((variance[[0, 2, 1]] - (0..16).map(of).sum::<f32>() / 16.0).abs() < 1e-6);
     let (last, _) = run("{ site = \"v\", reduce = \"last\" }");
     assert_eq!(last[[0, 1, 0, 3]], raw[[0, 1, 4, 0, 3]]);
 }

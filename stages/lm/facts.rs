@@ -63,6 +63,7 @@ impl ModelFacts {
     pub fn width_at(&self, site: Site) -> Option<usize> {
         match site.extent() {
             _ if site == Site::MlpPost => None,
+            _ if site == Site::Result => Some(self.d_model),
             Extent::Residual | Extent::Experts => Some(self.d_model),
             Extent::Heads | Extent::KvHeads => (site == Site::Z || site == Site::V).then_some(self.d_head),
             Extent::Scale => Some(1),

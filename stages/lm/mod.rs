@@ -11,12 +11,14 @@
 //! | sites, captures, edits and the pass that carries them | `site.rs`, `capture/`, `edit/`, `pass.rs` |
 //! | values that edits and captures take from other stages | `donor/` |
 //! | generating, reading, forcing texts | `generate.rs`, `read.rs`, `teacher.rs` |
+//! | what a text is predicted to be, and what adds to a prediction | `predict.rs`, `model/attribution.rs` |
 //! | training | `train/` |
 //! | number types, and what they round | `dtype.rs` |
 //! | devices, and what is loaded on them | `device.rs`, `session.rs`, `pool.rs` |
 
 pub mod batch;
 pub mod batching;
+pub mod by_text;
 pub mod capture;
 pub mod device;
 pub mod donor;
@@ -35,6 +37,7 @@ pub mod model;
 mod parity;
 pub mod pass;
 pub mod pool;
+pub mod predict;
 pub mod probe;
 pub mod read;
 pub mod record;

@@ -6,7 +6,7 @@ use assay_cache::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Dtype;
+use super::{Dtype, source::role};
 use crate::contract::Failure;
 
 /// A model, by the digests of its files.
@@ -24,6 +24,11 @@ pub struct ModelRecord {
 }
 
 impl ModelRecord {
+    /// Whether texts can be made of its tokens.
+    pub fn has_tokenizer(&self) -> bool {
+        [role::GGUF, role::TOKENIZER].iter().any(|role| self.files.contains_key(*role))
+    }
+
     pub fn read(record: &Value) -> Result<Self, Failure> {
         serde_json::from_value(record.clone())
             .map_err(|error| Failure::fatal(format!("the input `model` is no description of a model: {error}")))

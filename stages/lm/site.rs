@@ -28,6 +28,9 @@ pub enum Site {
     Pattern,
     /// A head's output before the output projection.
     Z,
+    /// What each head adds to `attn_out`: its `z` through its own rows of the output projection, without the bias. It is
+    /// computed where it is recorded, and cannot be edited: `z` can.
+    Result,
     /// The attention module's output, after the output projection and its bias, before any norm behind it.
     AttnOut,
     /// The residual between attention and MLP (blocks that are not parallel).
@@ -49,6 +52,9 @@ pub enum Site {
     /// What the final norm divides by.
     #[serde(rename = "ln_final.scale")]
     LnFinalScale,
+    /// What the final norm gives, scaled by its weight: what the unembedding reads.
+    #[serde(rename = "ln_final.normalized")]
+    LnFinalNormalized,
     /// Next-token logits.
     Logits,
 }
@@ -74,7 +80,7 @@ pub enum Extent {
 
 impl Site {
     /// All sites, in the order in which a forward pass meets them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Embed,
         Self::ResidPre,
         Self::Ln1Scale,
@@ -85,6 +91,7 @@ impl Site {
         Self::RotK,
         Self::Pattern,
         Self::Z,
+        Self::Result,
         Self::AttnOut,
         Self::ResidMid,
         Self::Ln2Scale,
@@ -94,6 +101,7 @@ impl Site {
         Self::MlpOut,
         Self::ResidPost,
         Self::LnFinalScale,
+        Self::LnFinalNormalized,
         Self::Logits,
     ];
 
@@ -107,7 +115,7 @@ impl Site {
     pub fn extent(self) -> Extent {
         match self {
             Self::Ln1Scale | Self::Ln2Scale | Self::LnFinalScale => Extent::Scale,
-            Self::Q | Self::RotQ | Self::Z => Extent::Heads,
+            Self::Q | Self::RotQ | Self::Z | Self::Result => Extent::Heads,
             Self::K | Self::RotK | Self::V => Extent::KvHeads,
             Self::ExpertOut => Extent::Experts,
             Self::Pattern => Extent::Pattern,
@@ -118,7 +126,7 @@ impl Site {
 
     /// Whether every layer has one.
     pub fn per_layer(self) -> bool {
-        !matches!(self, Self::Embed | Self::LnFinalScale | Self::Logits)
+        !matches!(self, Self::Embed | Self::LnFinalScale | Self::LnFinalNormalized | Self::Logits)
     }
 
     /// Whether it is the residual stream itself, which the unembedding can read.

@@ -185,6 +185,24 @@ fn a_table_is_pivoted_in_the_order_of_numbers() {
     assert!(said.contains("several rows at (0, 0)"), "{said}");
 }
 
+/// Column 2 of the columns 1, 2, 3 is in the middle of the plot, and there is no column 7.
+#[test]
+fn a_line_of_a_heatmap_stands_in_the_column_of_its_number() {
+    let table = Table::default()
+        .with("layer", Values::Int([1, 2, 3].map(Some).to_vec()))
+        .with("condition", Values::Text(vec!["a".into(); 3]))
+        .with("ratio", Values::Float(vec![1.0, 0.5, 1.5]));
+    let svg = |line: Value| {
+        let series = [json!({ "from": "t", "x": "layer", "y": "condition", "value": "ratio" })];
+        let params = json!({ "chart": "heatmap", "x": {}, "y": {}, "series": series, "lines": [line] });
+        draw(params, &[("t", Artifact::Table(table.clone()))]).unwrap()
+    };
+    let drawn = svg(json!({ "x": 2, "label": "silenced" }));
+    assert!(drawn.contains(">silenced<"), "{drawn}");
+    assert!(!svg(json!({ "x": 7, "label": "silenced" })).contains(">silenced<"));
+    assert!(!svg(json!({ "y": 0, "label": "silenced" })).contains(">silenced<"), "rows are not numbers");
+}
+
 #[test]
 fn bars_start_at_zero_and_have_error_bars() {
     let table = Table::default()

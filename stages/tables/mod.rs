@@ -13,7 +13,7 @@ pub use groups::{groups, heads, row_keys};
 pub use known::Known;
 pub use nearest::{by_nearness, is_misspelt};
 pub use rows::{Filter, keep, matching, numbers, pick, picked, texts};
-pub use stack::{stack, typed};
+pub use stack::{below, stack, typed};
 
 use std::collections::BTreeSet;
 

@@ -85,6 +85,23 @@ fn joined(port: &str, loaded: &[Loaded], parts: &[Table]) -> Result<Vec<Column>,
     Ok(columns)
 }
 
+/// Tables of the same columns, in the same order, one below the other; none where they differ.
+pub fn below<'t>(tables: impl IntoIterator<Item = &'t Table>) -> Option<Table> {
+    let mut whole: Option<Table> = None;
+    for table in tables {
+        match &mut whole {
+            None => whole = Some(table.clone()),
+            Some(whole) if whole.columns.len() == table.columns.len() => {
+                for (above, below) in whole.columns.iter_mut().zip(&table.columns) {
+                    above.values = append(&above.values, &below.values).filter(|_| above.name == below.name)?;
+                }
+            }
+            Some(_) => return None,
+        }
+    }
+    Some(whole.unwrap_or_default())
+}
+
 fn differ(port: &str, first: &Loaded, other: &Loaded) -> Failure {
     Failure::fatal(format!(
         "`{port}` stacks `{}` and `{}`, but their columns differ: give them ports of their own",

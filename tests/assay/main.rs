@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary on real manifests. One binary, so that the tensor framework is linked once.
 
 mod browser;
+mod circuits;
 mod cutoff;
 mod diff;
 mod documents;

@@ -65,6 +65,62 @@ pub(super) fn norm(x: &[f32]) -> f64 {
     x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
 
+/// What PyTorch's attention put out is the sum of what the heads add, and of a bias that is the same at every token.
+#[test]
+fn what_heads_add_is_attentions_output_but_for_a_bias() {
+    for family in FAMILIES {
+        let added = array(&run(family, "capture = [{ site = \"result\" }]"), "result"); // [prompt, layer, pos, head, d]
+        let out = Given::of(&Fixture::of(family).expected, "a.attn_out"); // [layer, pos, d]
+        for layer in 0..3 {
+            let rest = |position: usize| -> Vec<f64> {
+                let sum = |d: usize| (0..4).map(|head| f64::from(added[[0, layer, position, head, d]])).sum::<f64>();
+                out.lane(&[layer, position]).iter().enumerate().map(|(d, x)| f64::from(*x) - sum(d)).collect()
+            };
+            let bias = rest(0);
+            assert_eq!(bias.iter().any(|x| x.abs() > 1e-3), family.starts_with("gpt"), "{family} has a bias");
+            for position in 1..21 {
+                assert!(rest(position).iter().zip(&bias).all(|(a, b)| (a - b).abs() < 1e-4), "{family} {layer}");
+            }
+        }
+    }
+}
+
+/// By the definition, of PyTorch's residual streams; and of a text that has no such position, nothing.
+#[test]
+fn variances_are_over_positions_and_averaged_over_dimensions() {
+    let toml = "capture = [{ site = \"resid_post\", reduce = \"variance\" },\n\
+         { site = \"z\", reduce = [\"norm\", \"variance\"], positions = \"3..7\", as = \"norms\" },\n\
+         { site = \"z\", reduce = \"variance\", positions = \"15..\", as = \"late\" }]";
+    let variance = |values: &[f64]| {
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / values.len() as f64
+    };
+    for family in ["gpt2", "gemma3", "deepseek_v2"] {
+        let outputs = run(family, toml);
+        let expected = Fixture::of(family).expected;
+        for (prompt, (run, length)) in [("a", 21), ("b", 14)].into_iter().enumerate() {
+            let resid = Given::of(&expected, &format!("{run}.resid")); // [layer + 1, pos, d]
+            let z = Given::of(&expected, &format!("{run}.z")); // [layer, pos, head, d]
+            let (each, norms) = (array(&outputs, "resid_post"), array(&outputs, "norms"));
+            for layer in 0..3 {
+                let width = resid.lane(&[0, 0]).len();
+                let of = |d: usize| -> Vec<f64> {
+                    (0..length).map(|pos| f64::from(resid.lane(&[layer + 1, pos])[d])).collect()
+                };
+                let theirs = (0..width).map(|d| variance(&of(d))).sum::<f64>() / width as f64;
+                near(each[[prompt, layer]], theirs, &format!("{family} {run} {layer}"));
+                for head in 0..4 {
+                    let sizes: Vec<f64> = (3..7).map(|pos| norm(z.lane(&[layer, pos, head]))).collect();
+                    near(norms[[prompt, layer, head]], variance(&sizes), &format!("{family} {run} {layer} {head}"));
+                }
+            }
+        }
+        let late = array(&outputs, "late");
+        assert!(late.index_axis(ndarray::Axis(0), 1).iter().all(|x| x.is_nan()), "{family}");
+        assert!(late.index_axis(ndarray::Axis(0), 0).iter().all(|x| *x > 0.0), "{family}");
+    }
+}
+
 #[test]
 fn entropies_are_those_of_pytorchs_patterns() {
     let toml = "capture = [{ site = \"pattern\", reduce = \"entropy\" },\n\

@@ -11,7 +11,11 @@ use crate::{
         batch::Batch,
         site::{Extent, Site},
     },
-    metrics::{entropy::relative_entropy, participation::participation_ratio},
+    metrics::{
+        entropy::relative_entropy,
+        logits::{largest, log_sum_exp},
+        participation::participation_ratio,
+    },
 };
 
 /// What happens last.
@@ -109,7 +113,7 @@ impl Take {
             grid.lanes(Axis(3)).into_iter().zip(places).zip(shares.lanes_mut(Axis(3)))
         {
             let scale = if likely { log_sum_exp(lane) } else { f64::NAN };
-            for (rank, index) in best(lane, k).into_iter().enumerate() {
+            for (rank, index) in largest(lane, k).into_iter().enumerate() {
                 values[rank] = lane[index];
                 indices[rank] = index as f32;
                 shares[rank] = (f64::from(lane[index]) - scale).exp() as f32;
@@ -119,23 +123,6 @@ impl Take {
         let all = if likely { vec![values, indices, shares] } else { vec![values, indices] };
         all.into_iter().map(|array| self.without(array, kept)).collect()
     }
-}
-
-/// The places of the `k` largest numbers, the largest first; of equals, the first.
-fn best(lane: ArrayView1<f32>, k: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..lane.len()).filter(|i| !lane[*i].is_nan()).collect();
-    let larger = |a: &usize, b: &usize| lane[*b].total_cmp(&lane[*a]).then(a.cmp(b));
-    if order.len() > k {
-        order.select_nth_unstable_by(k, larger);
-        order.truncate(k);
-    }
-    order.sort_unstable_by(larger);
-    order
-}
-
-fn log_sum_exp(lane: ArrayView1<f32>) -> f64 {
-    let largest = lane.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    f64::from(largest) + lane.iter().map(|x| f64::from(x - largest).exp()).sum::<f64>().ln()
 }
 
 /// `[layer, position, head, d]`, some of which a site lacks → `[layer]`: the participation ratio of its positions, heads

@@ -23,6 +23,17 @@ pub fn mean(array: &ArrayD<f32>, chosen: &[Option<usize>], axis: Axis) -> ArrayD
     picked.mean_axis(axis).unwrap_or(nothing)
 }
 
+/// The variance (ddof 0) over the places there are, averaged over the numbers of vectors; NaN where there is none.
+pub fn variance(array: &ArrayD<f32>, chosen: &[Option<usize>], axis: Axis, vectors: bool) -> ArrayD<f32> {
+    let own = mean(array, chosen, axis).insert_axis(axis);
+    let rest = array - &own;
+    let variance = mean(&(&rest * &rest), chosen, axis);
+    match vectors {
+        true => variance.mean_axis(Axis(variance.ndim() - 1)).expect("a vector has numbers"),
+        false => variance,
+    }
+}
+
 /// The last of the places there are; NaN where there is none.
 pub fn last(array: &ArrayD<f32>, chosen: &[Option<usize>], axis: Axis) -> ArrayD<f32> {
     match chosen.iter().copied().flatten().max() {

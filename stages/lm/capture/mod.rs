@@ -184,6 +184,7 @@ impl Capture {
                 Reduce::Norm => steps.push(Step::Norm),
                 Reduce::Mean => steps.push(Step::Mean),
                 Reduce::Last => steps.push(Step::Last),
+                Reduce::Variance => steps.push(Step::Variance),
                 Reduce::MeanHeads => steps.push(Step::MeanHeads),
                 Reduce::Entropy => steps.push(Step::Entropy),
                 Reduce::RelativeEntropy => steps.extend([Step::Entropy, Step::Relative]),
@@ -280,6 +281,9 @@ impl Capture {
         match self.words().last() {
             Some(Reduce::Last) => grid::last(array, &chosen, axis),
             Some(Reduce::Mean) => grid::mean(array, &chosen, axis),
+            Some(Reduce::Variance) => {
+                grid::variance(array, &chosen, axis, matches!(names.last().map(String::as_str), Some("d" | "token")))
+            }
             Some(Reduce::ParticipationRatio) => {
                 ending::participation_over(&grid::picked(array, &chosen, axis), self.site)
             }

@@ -18,6 +18,9 @@ pub enum Reduce {
     Mean,
     /// The last of the positions alone.
     Last,
+    /// How far positions are from their mean: the variance over positions (ddof 0), averaged over the numbers of the
+    /// vectors.
+    Variance,
     /// The mean over heads.
     MeanHeads,
     /// Of a `pattern`: the entropy of what each query attends to, −Σ p ln p over its keys, in nats.
@@ -76,7 +79,7 @@ impl Reduce {
 
     /// Whether it makes one of all positions.
     pub fn over_positions(self) -> bool {
-        matches!(self, Self::Mean | Self::Last | Self::ReceivedEntropy | Self::ParticipationRatio)
+        matches!(self, Self::Mean | Self::Last | Self::Variance | Self::ReceivedEntropy | Self::ParticipationRatio)
     }
 
     /// What is left after this reduction of what stood there; or why it cannot be.
@@ -86,7 +89,8 @@ impl Reduce {
         match self {
             Self::Norm if site.extent() == Extent::Scale => Err("a scale is one number: it has no norm".to_owned()),
             Self::Norm if kept.last.is_none() => no("vectors, and here are single numbers"),
-            Self::Mean | Self::Last if !kept.position => no("positions, and none are left"),
+            Self::Variance if kept.last == Some("key") => no("vectors or numbers, and queries have keys of their own"),
+            Self::Mean | Self::Last | Self::Variance if !kept.position => no("positions, and none are left"),
             Self::MeanHeads if !kept.head => no("heads, and here are none"),
             Self::Entropy | Self::RelativeEntropy if kept.last != Some("key") => {
                 no("the site `pattern`, whose keys it is over")
@@ -102,6 +106,7 @@ impl Reduce {
             Self::Reciprocal => Ok(kept),
             Self::Norm | Self::Entropy | Self::RelativeEntropy | Self::Dot => Ok(Kept { last: None, ..kept }),
             Self::Mean | Self::Last => Ok(Kept { position: false, ..kept }),
+            Self::Variance => Ok(Kept { position: false, last: None, ..kept }),
             Self::MeanHeads => Ok(Kept { head: false, ..kept }),
             Self::ReceivedEntropy => Ok(Kept { position: false, last: None, ..kept }),
             Self::ParticipationRatio => Ok(Kept { position: false, head: false, last: None }),
@@ -181,6 +186,7 @@ mod tests {
             kept(Site::Pattern, r#"["mean-heads", "last", "top-k"]"#).unwrap(),
             axes(false, false, Some("rank"))
         );
+        assert_eq!(kept(Site::Result, "\"variance\"").unwrap(), axes(false, true, None));
         assert_eq!(kept(Site::V, "\"participation-ratio\"").unwrap(), axes(false, false, None));
         assert_eq!(kept(Site::ResidMid, r#"["last", "unembed"]"#).unwrap(), axes(false, false, Some("token")));
     }
@@ -200,6 +206,8 @@ mod tests {
             (Site::Logits, r#"["top-k", "mean"]"#, "comes last"),
             (Site::Pattern, r#""dot""#, "vectors"),
             (Site::Z, r#"["norm", "participation-ratio"]"#, "a vector"),
+            (Site::Pattern, r#""variance""#, "keys of their own"),
+            (Site::Z, r#"["last", "variance"]"#, "none are left"),
         ] {
             let refused = kept(site, words).unwrap_err();
             assert!(refused.contains(says), "{words}: {refused}");

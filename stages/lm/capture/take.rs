@@ -37,6 +37,8 @@ pub enum Step {
     Mean,
     /// The last position.
     Last,
+    /// The variance over positions, averaged over the last axis.
+    Variance,
     MeanHeads,
     /// −Σ p ln p over the last axis.
     Entropy,
@@ -144,10 +146,15 @@ impl Take {
                 Step::Relative => x.clone() * self.shares_of_entropy(&x, slots, batch),
                 Step::Reciprocal => x.recip(),
                 Step::Dot(direction) => direction.times(x, layer, self.heads.as_deref())?,
-                Step::Mean => rows(x, axis, &there, |x, there| select(x, axis, there).mean_dim(axis)),
-                Step::Last => rows(x, axis, &there, |x, there| x.narrow(axis, there[there.len() - 1], 1)),
+                Step::Mean => rows(x, &there, |x, there| select(x, axis, there).mean_dim(axis)),
+                Step::Variance => rows(x, &there, |x, there| {
+                    let x = select(x, axis, there);
+                    let rest = x.clone() - x.mean_dim(axis);
+                    (rest.clone() * rest).mean_dim(axis).mean_dim(3)
+                }),
+                Step::Last => rows(x, &there, |x, there| x.narrow(axis, there[there.len() - 1], 1)),
             };
-            if matches!(step, Step::Mean | Step::Last) {
+            if matches!(step, Step::Mean | Step::Last | Step::Variance) {
                 there = vec![vec![true]; there.len()];
             }
         }
@@ -226,6 +233,7 @@ impl Take {
                 Step::Relative | Step::Reciprocal => (),
                 Step::Norm | Step::Entropy | Step::Dot(_) => kept.last = None,
                 Step::Mean | Step::Last => kept.position = false,
+                Step::Variance => (kept.position, kept.last) = (false, None),
                 Step::MeanHeads => kept.head = false,
             }
         }
@@ -334,11 +342,14 @@ fn picked(x: Tensor<4>, axis: usize, slots: &Slots) -> Tensor<4> {
 }
 
 /// What each row's own places become; NaN where it has none.
-fn rows(x: Tensor<4>, axis: usize, there: &[Vec<bool>], each: impl Fn(Tensor<4>, &[usize]) -> Tensor<4>) -> Tensor<4> {
+fn rows(x: Tensor<4>, there: &[Vec<bool>], each: impl Fn(Tensor<4>, &[usize]) -> Tensor<4>) -> Tensor<4> {
     let row = |(row, there): (usize, &Vec<bool>)| {
         let x = x.clone().narrow(0, row, 1);
         let places: Vec<usize> = there.iter().enumerate().filter_map(|(place, there)| there.then_some(place)).collect();
-        if places.is_empty() { x.narrow(axis, 0, 1) * f32::NAN } else { each(x, &places) }
+        match places.as_slice() {
+            [] => each(x, &[0]) * f32::NAN,
+            places => each(x, places),
+        }
     };
     Tensor::cat(there.iter().enumerate().map(row).collect(), 0)
 }

@@ -1,19 +1,29 @@
 //! Changes made at a site while a model runs: which layers, heads and positions, and what happens there.
 //!
 //! Edits are part of a call, never attached to a model. An edit that changes nothing changes no bit; what it does at a
-//! token depends on that token's values, prompt, layer and position, never on what shares its batch.
+//! token depends on that token's values, prompt, layer and position, never on what shares its batch. (While a model is
+//! trained, a batch is part of what is computed: clamps over it and dropout are for training alone.)
 //!
 //! | to find | look in |
 //! | --- | --- |
 //! | how values are changed on the device | `change.rs` |
+//! | heads named one by one, or by a table | `nodes.rs` |
 //! | Gaussian noise | `noise.rs` |
+//! | clamps | `clamp.rs` |
+//! | dropout | `dropout.rs` |
 //! | values from other stages, laid beside a text | `put.rs` |
 
 mod change;
+mod clamp;
+mod dropout;
+mod nodes;
 mod noise;
 mod put;
 
 pub use change::{Addend, Change, Op};
+pub use clamp::{Measured, Over, Size};
+pub use dropout::Dropout;
+pub use nodes::Nodes;
 pub use put::{frozen, mean, resampled};
 
 use std::sync::Arc;
@@ -48,6 +58,10 @@ macro_rules! edits {
                 /// Which heads: query heads at `q`, `rot_q`, `pattern` and `z`, key/value heads at `k`, `rot_k` and `v`.
                 #[serde(default)]
                 heads: Select,
+                /// Heads by name, instead of `layers` and `heads`: [layer, head] pairs, as in [[9, 6], [9, 9]]; or those that
+                /// a table lists, { from = "heads", where = { rank = [1, 2, 3] } }.
+                #[serde(default, skip_serializing_if = "Option::is_none")]
+                nodes: Option<Nodes>,
                 /// Which positions, counted from the first token, negative ones from the end; at `pattern`, of the
                 /// queries. In `generate`, the end is that of the prompt, and a range without an end goes on into what
                 /// is written: "-1.." is the last token of the prompt and all that follow.
@@ -60,7 +74,9 @@ macro_rules! edits {
         impl Edit {
             fn target(&self) -> Target<'_> {
                 match self {
-                    $(Self::$op { site, layers, heads, positions, .. } => Target { site: *site, layers, heads, positions },)*
+                    $(Self::$op { site, layers, heads, nodes, positions, .. } => {
+                        Target { site: *site, layers, heads, nodes: nodes.as_ref(), positions }
+                    })*
                 }
             }
         }
@@ -72,6 +88,7 @@ struct Target<'a> {
     site: Site,
     layers: &'a Select,
     heads: &'a Select,
+    nodes: Option<&'a Nodes>,
     positions: &'a Select,
 }
 
@@ -106,12 +123,16 @@ edits! {
     /// Gives the vector of each token (of each head of a token) another norm, or another spread about its own mean. A
     /// vector of zeros, or without spread, stays as it is. Exactly one of `norm` and `std`.
     Clamp {
-        /// x · norm / ‖x‖
+        /// x · norm / ‖x‖; over a batch, x · norm / (the mean of ‖x‖ over its tokens).
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        norm: Option<f64>,
-        /// m + (x − m) · std / s, with m and s the mean and the standard deviation (ddof 0) over the vector's numbers.
+        norm: Option<Size>,
+        /// m + (x − m) · std / s, with m and s the mean and the standard deviation (ddof 0) over the vector's numbers;
+        /// over a batch, m is each dimension's mean over its tokens, and s is over all numbers of x − m.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        std: Option<f64>,
+        std: Option<Size>,
+        /// What has this norm or spread.
+        #[serde(default, skip_serializing_if = "is_token")]
+        over: Over,
     }
     /// Replaces the values by their mean over a corpus, the same at every position.
     Mean {
@@ -152,11 +173,16 @@ fn one() -> f64 {
     1.0
 }
 
+fn is_token(over: &Over) -> bool {
+    *over == Over::Token
+}
+
 impl Edit {
     /// Everything that is wrong with this edit on any model; `at` is where it stands in the manifest.
     pub fn own_mistakes(&self, at: &str) -> Vec<Mistake> {
-        let site = self.target().site;
-        let mut found = vec![];
+        let Target { site, layers, heads, nodes, .. } = self.target();
+        let mut found: Vec<Mistake> =
+            nodes.map_or(vec![], |nodes| nodes.own_mistakes(&format!("{at}.nodes"), site, layers, heads));
         let mut wrong = |key: &str, message: String| found.push(Mistake::new(format!("{at}.{key}"), message));
         if let Some(why) = self.misplaced(site) {
             wrong("site", why.to_owned());
@@ -174,13 +200,16 @@ impl Edit {
             Self::Scale { factor, .. } | Self::Steer { factor, .. } if !factor.is_finite() => {
                 wrong("factor", format!("a factor is a finite number, not {factor}"));
             }
-            Self::Clamp { norm, std, .. } => match (norm, std) {
-                (Some(target), None) | (None, Some(target)) if target.is_finite() && *target >= 0.0 => (),
-                (Some(_), None) | (None, Some(_)) => {
-                    wrong("op", "a norm or a standard deviation is 0 or more".to_owned())
+            Self::Clamp { norm, std, over, .. } => {
+                if *over == Over::Batch && site.extent() != Extent::Residual {
+                    wrong("over", "only vectors as wide as the residual stream are clamped over a batch".to_owned());
                 }
-                _ => wrong("op", "a clamp has exactly one of `norm` and `std`".to_owned()),
-            },
+                match (norm, std) {
+                    (Some(target), None) => target.mistake().into_iter().for_each(|message| wrong("norm", message)),
+                    (None, Some(target)) => target.mistake().into_iter().for_each(|message| wrong("std", message)),
+                    _ => wrong("op", "a clamp has exactly one of `norm` and `std`".to_owned()),
+                }
+            }
             _ => (),
         }
         if site == Site::Logits {
@@ -189,9 +218,17 @@ impl Edit {
         found
     }
 
+    /// Why it is for training alone, where it is.
+    pub fn only_in_training(&self, at: &str) -> Option<Mistake> {
+        let Self::Clamp { over: Over::Batch, .. } = self else { return None };
+        let message = "over a batch, what a text gives would depend on the texts that share it: only `train` does this";
+        Some(Mistake::new(format!("{at}.over"), message).help("leave `over` out to clamp each token by itself"))
+    }
+
     /// Why this operation has no meaning at a site.
     fn misplaced(&self, site: Site) -> Option<&'static str> {
         match (site.extent(), self) {
+            _ if site == Site::Result => Some("what a head adds to the stream is read, not edited: edit its `z`"),
             (Extent::Logits, _) => Some("logits are read, not edited"),
             (Extent::Scale, Self::Zero { .. }) => Some("a scale divides: it cannot be zero"),
             (Extent::Scale, Self::Clamp { .. } | Self::Steer { .. }) => Some("a scale is one number, not a vector"),
@@ -204,12 +241,20 @@ impl Edit {
 
     /// Everything about this edit that the model cannot do.
     pub fn mistakes(&self, at: &str, facts: &ModelFacts) -> Vec<Mistake> {
-        let Target { site, layers, heads, .. } = self.target();
-        facts.site_mistakes(at, site, layers, heads)
+        let Target { site, layers, heads, nodes, .. } = self.target();
+        let mut found = facts.site_mistakes(at, site, layers, heads);
+        found.extend(nodes.map_or(vec![], |nodes| nodes.mistakes(&format!("{at}.nodes"), site, facts)));
+        found
     }
 
-    /// What it wants of an input port.
-    pub fn need(&self, at: &str) -> Option<Need> {
+    /// What it wants of input ports.
+    pub fn needs(&self, at: &str) -> Vec<Need> {
+        let nodes = self.target().nodes.map_or(vec![], |nodes| nodes.needs(&format!("{at}.nodes")));
+        self.need(at).into_iter().chain(nodes).collect()
+    }
+
+    /// What its operation wants of an input port.
+    fn need(&self, at: &str) -> Option<Need> {
         let site = self.target().site;
         match self {
             Self::Steer { direction, .. } => Some(Need::directions(format!("{at}.direction"), direction.port()?, site)),
@@ -217,23 +262,37 @@ impl Edit {
             Self::Resample { from, .. } | Self::Patch { from, .. } | Self::Freeze { from, .. } => {
                 Some(Need::tokens(format!("{at}.from"), from, site))
             }
+            Self::Clamp { norm: Some(target), .. } => target.need(format!("{at}.norm.column")),
+            Self::Clamp { std: Some(target), .. } => target.need(format!("{at}.std.column")),
             _ => None,
         }
     }
 
     /// What it wants of what stands there.
     pub fn asked(&self, facts: &ModelFacts) -> Asked {
-        let Target { site, layers, heads, .. } = self.target();
-        Asked::of(facts, site, layers, heads)
+        let Target { site, layers, heads, nodes, .. } = self.target();
+        match nodes.map(Nodes::listed) {
+            Some((layers, heads)) => Asked::of(facts, site, &layers, &heads),
+            None => Asked::of(facts, site, layers, heads),
+        }
     }
 
-    /// This edit on a model that has been asked for its [`mistakes`](Self::mistakes); nothing where it changes nothing.
-    pub fn on(&self, facts: &ModelFacts, material: &Material) -> Result<Option<Change>, String> {
-        let Target { site, layers, heads, positions } = self.target();
+    /// This edit on a model that has been asked for its [`mistakes`](Self::mistakes): a change for each run of layers with
+    /// the same heads; none where it changes nothing.
+    pub fn on(&self, facts: &ModelFacts, material: &Material) -> Result<Vec<Change>, String> {
+        let Target { site, layers, heads, nodes, positions } = self.target();
         let count = facts.heads_at(site);
+        let nodes = nodes.map(|nodes| nodes.on(site, facts, material.inputs)).transpose()?;
         let chosen = if site.has_heads() { heads.indices(count, "head")? } else { vec![] };
-        let layers = facts.layers_at(site, layers)?;
-        let asked = self.asked(facts);
+        let (layers, asked) = match &nodes {
+            Some(nodes) => {
+                let all = nodes.values().flatten().map(|head| *head as i64).collect();
+                let layers: Vec<usize> = nodes.keys().copied().collect();
+                let listed = Select::List(layers.iter().map(|layer| *layer as i64).collect());
+                (layers, Asked::of(facts, site, &listed, &Select::List(all)))
+            }
+            None => (facts.layers_at(site, layers)?, self.asked(facts)),
+        };
         let donor = |port: &str| {
             let donor = Donor::of(port, material.inputs)?;
             donor.check(&asked)?;
@@ -242,7 +301,7 @@ impl Edit {
         let op = match self {
             Self::Zero { .. } => Op::Zero,
             Self::Noise { std: 0.0, .. } | Self::Scale { factor: 1.0, .. } | Self::Steer { factor: 0.0, .. } => {
-                return Ok(None);
+                return Ok(vec![]);
             }
             Self::Noise { std, relative: false, seed, .. } => Op::Add(noise::gaussian(seed.0, *std)),
             Self::Noise { std, seed, .. } => Op::AddRelative(noise::gaussian(seed.0, *std)),
@@ -252,11 +311,12 @@ impl Edit {
                 donor.check(&asked)?;
                 match put::direction(donor, &layers, count.max(1), *factor)? {
                     Some(addend) => Op::Add(addend),
-                    None => return Ok(None),
+                    None => return Ok(vec![]),
                 }
             }
-            Self::Clamp { norm: Some(norm), .. } => Op::Norm(*norm),
-            Self::Clamp { std, .. } => Op::Spread(std.unwrap_or_default()),
+            Self::Clamp { norm: Some(norm), over, .. } => Op::Norm(norm.size(material.inputs)?, *over),
+            Self::Clamp { std: Some(std), over, .. } => Op::Spread(std.size(material.inputs)?, *over),
+            Self::Clamp { .. } => return Err("a clamp has exactly one of `norm` and `std`".to_owned()),
             Self::Mean { from, .. } => Op::Put(put::mean(&donor(from)?, &layers, count.max(1))?),
             Self::Resample { from, align, seed, .. } => {
                 Op::Put(put::resampled(donor(from)?, *align, seed.0, material.prompts.len())?)
@@ -264,9 +324,15 @@ impl Edit {
             Self::Patch { from, align, .. } => Op::Put(put::patched(donor(from)?, *align, material.prompts.len())?),
             Self::Freeze { from, .. } => Op::Put(put::frozen(donor(from)?, material.prompts)?),
         };
-        let mut meant = vec![false; count];
-        chosen.iter().for_each(|head| meant[*head] = true);
-        Ok(Some(Change { site, layers, heads: meant, positions: positions.clone(), op }))
+        let change = |layers: Vec<usize>, chosen: &[usize]| {
+            let mut heads = vec![false; count];
+            chosen.iter().for_each(|head| heads[*head] = true);
+            Change { site, layers, heads, positions: positions.clone(), op: op.clone() }
+        };
+        Ok(match nodes {
+            Some(nodes) => nodes.iter().map(|(layer, heads)| change(vec![*layer], heads)).collect(),
+            None => vec![change(layers, &chosen)],
+        })
     }
 }
 

@@ -62,6 +62,14 @@ impl AttentionSpec {
 }
 
 impl Attention {
+    /// Whether the output projection has a bias.
+    pub fn has_bias(&self) -> bool {
+        match self {
+            Self::Heads(heads) => heads.has_bias(),
+            Self::Latent(latent) => latent.has_bias(),
+        }
+    }
+
     /// What a text's keys and values need in a cache.
     pub fn room(&self) -> Room {
         match self {

@@ -7,12 +7,15 @@ use super::{
     norm::{Norm, NormSpec},
     surroundings::Surroundings,
 };
-use crate::lm::{
-    Dtype, Tensor,
-    families::architecture::{BlockSpec, Residual},
-    pass::{Pass, Place},
-    site::Site,
-    weights::{Weights, checkpoint::WeightsError},
+use crate::{
+    lm::{
+        Dtype, Tensor,
+        families::architecture::{BlockSpec, Residual},
+        pass::{Pass, Place},
+        site::Site,
+        weights::{Weights, checkpoint::WeightsError},
+    },
+    metrics::attribution::FrozenNorm,
 };
 
 #[derive(Debug)]
@@ -85,6 +88,27 @@ impl Block {
         let normed = behind(&self.ln2, x, Some(Place::of(Site::Ln2Scale, layer)), pass);
         let moved = mlp.forward(normed, layer, pass);
         behind(&self.ln2_post, moved, None, pass)
+    }
+}
+
+impl Block {
+    /// Whether attention adds more than its heads do.
+    pub fn has_attention_bias(&self) -> bool {
+        self.attention.has_bias()
+    }
+
+    pub fn has_mlp(&self) -> bool {
+        self.mlp.is_some()
+    }
+
+    /// The norm that attention's output goes through, frozen at what it is at one token.
+    pub fn behind_attention(&self, out: &[f32]) -> Option<FrozenNorm> {
+        self.ln1_post.as_ref().map(|norm| norm.frozen_at(out))
+    }
+
+    /// The norm that the MLP's output goes through, frozen at what it is at one token.
+    pub fn behind_mlp(&self, out: &[f32]) -> Option<FrozenNorm> {
+        self.ln2_post.as_ref().map(|norm| norm.frozen_at(out))
     }
 }
 

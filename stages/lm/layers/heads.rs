@@ -5,6 +5,7 @@ use super::{
     linear::{Linear, LinearSpec},
     norm::{Norm, NormSpec},
     param::Param,
+    project::project,
     scoring::Scoring,
     surroundings::Surroundings,
 };
@@ -96,6 +97,11 @@ fn every_third(values: &[f32], size: usize, part: usize) -> Vec<f32> {
 }
 
 impl Heads {
+    /// Whether the output projection has a bias.
+    pub fn has_bias(&self) -> bool {
+        self.out.has_bias()
+    }
+
     /// What a text's keys and values need in a cache.
     pub fn room(&self) -> Room {
         Room { heads: self.scoring.kv_heads, key: self.d_head, value: self.d_head }
@@ -125,8 +131,7 @@ impl Heads {
             None => (q, k),
         }; // [row, pos, head, d], [row, pos, kv_head, d]
         let z = self.scoring.mix([q, k, v], layer, pass, around, cache); // [row, pos, head, d]
-        let z = z.reshape([rows * length, heads * self.d_head]);
-        pass.at(Place::of(Site::AttnOut, layer), self.out.forward(z))
+        project(&self.out, z, layer, pass)
     }
 
     /// Queries and keys behind their norms, where there are such.

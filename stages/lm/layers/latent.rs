@@ -9,6 +9,7 @@ use super::{
     linear::{Linear, LinearSpec},
     norm::{Norm, NormSpec},
     param::Param,
+    project::project,
     scoring::Scoring,
     surroundings::Surroundings,
 };
@@ -115,6 +116,11 @@ impl LatentSpec {
 }
 
 impl Latent {
+    /// Whether the output projection has a bias.
+    pub fn has_bias(&self) -> bool {
+        self.out.has_bias()
+    }
+
     /// What a text's keys and values need in a cache.
     pub fn room(&self) -> Room {
         Room { heads: self.scoring.heads, key: self.still + self.turning, value: self.d_value }
@@ -139,8 +145,7 @@ impl Latent {
         let q = pass.at(Place::of(Site::RotQ, layer), q);
         let k = pass.at(Place::of(Site::RotK, layer), k);
         let z = self.scoring.mix([q, k, v], layer, pass, around, cache); // [row, pos, head, d_value]
-        let z = z.reshape([rows * length, heads * self.d_value]);
-        pass.at(Place::of(Site::AttnOut, layer), self.out.forward(z))
+        project(&self.out, z, layer, pass)
     }
 
     fn queries(&self, x: Tensor<2>, pass: &mut Pass) -> Tensor<2> {

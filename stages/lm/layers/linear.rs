@@ -1,5 +1,7 @@
 //! Affine maps, and the unembedding.
 
+use std::ops::Range;
+
 use burn::tensor::TensorData;
 use rayon::prelude::*;
 
@@ -120,6 +122,15 @@ impl Linear {
         self.dtype.round(self.biased(self.weight.times(x)))
     }
 
+    /// What some of the inputs give by themselves, without the bias: `[token, part]` → `[token, out]`
+    pub fn part(&self, x: Tensor<2>, inputs: Range<usize>) -> Tensor<2> {
+        self.dtype.round(self.weight.times_rows(x, inputs))
+    }
+
+    pub fn has_bias(&self) -> bool {
+        self.bias.is_some()
+    }
+
     /// The same in f32, whatever the model's number type.
     pub fn forward_in_f32(&self, x: Tensor<2>) -> Tensor<2> {
         self.biased(self.weight.times_in_f32(x))
@@ -139,6 +150,21 @@ impl Unembed {
         match self {
             Self::Tied => dtype.round(embedding.transposed_times(x)),
             Self::Own(linear) => linear.forward(x),
+        }
+    }
+
+    pub fn has_bias(&self) -> bool {
+        matches!(self, Self::Own(linear) if linear.has_bias())
+    }
+
+    /// What a normed residual is multiplied with to give the logit of a token, and the number that is added.
+    pub fn of_token(&self, token: usize, embedding: &Matrix) -> (Vec<f32>, f32) {
+        match self {
+            Self::Tied => (host(embedding.rows([token])), 0.0),
+            Self::Own(linear) => {
+                let bias = linear.bias.as_ref().map_or(0.0, |bias| host(bias.clone())[token]);
+                (host(linear.weight.column(token)), bias)
+            }
         }
     }
 }

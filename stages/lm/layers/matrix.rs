@@ -79,7 +79,33 @@ impl Matrix {
         }
     }
 
-    /// The same, computed and left in f32 on every device.
+    /// `x` `[token, part]` times some of the rows: `[token, column]`. Not rounded on the host.
+    pub fn times_rows(&self, x: Tensor<2>, rows: Range<usize>) -> Tensor<2> {
+        match &self.held {
+            Held::Tensor(tensor) => {
+                let part = tensor.as_ref().clone().narrow(0, rows.start, rows.len());
+                self.in_own_type(x, |x| x.matmul(part.clone()))
+            }
+            Held::Halves(halves) => x.matmul(self.widened(halves, rows)),
+        }
+    }
+
+    /// One column, in f32: `[row, 1]`
+    pub fn column(&self, column: usize) -> Tensor<2> {
+        match &self.held {
+            Held::Tensor(tensor) => {
+                let column = tensor.as_ref().clone().narrow(1, column, 1);
+                if self.dtype == Dtype::F32 { column } else { column.cast(FloatDType::F32) }
+            }
+            Held::Halves(halves) => {
+                let [rows, columns] = self.shape;
+                let own: Vec<u16> = halves.iter().skip(column).step_by(columns).copied().collect();
+                Tensor::from_data(TensorData::new(widened(&own, self.dtype), [rows, 1]), &self.device)
+            }
+        }
+    }
+
+    /// `x` `[token, row]` times the matrix, computed and left in f32 on every device.
     pub fn times_in_f32(&self, x: Tensor<2>) -> Tensor<2> {
         match &self.held {
             Held::Tensor(tensor) => x.matmul(tensor.as_ref().clone().cast(FloatDType::F32)),

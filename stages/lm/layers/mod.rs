@@ -15,6 +15,7 @@ pub mod matrix;
 pub mod mlp;
 pub mod norm;
 pub mod param;
+pub mod project;
 pub mod rope_scaling;
 pub mod rotary;
 pub mod routing;

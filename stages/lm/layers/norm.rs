@@ -1,10 +1,16 @@
 //! Layer norms and RMS norms, with the divisor as a site of its own.
 
-use super::param::{Initial, Param};
-use crate::lm::{
-    Dtype, Tensor,
-    pass::{Pass, Place},
-    weights::{Weights, checkpoint::WeightsError},
+use super::{
+    linear::host,
+    param::{Initial, Param},
+};
+use crate::{
+    lm::{
+        Dtype, Tensor,
+        pass::{Pass, Place},
+        weights::{Weights, checkpoint::WeightsError},
+    },
+    metrics::attribution::FrozenNorm,
 };
 
 /// What a norm does before it scales by its weight.
@@ -67,6 +73,27 @@ impl NormSpec {
 }
 
 impl Norm {
+    /// This norm with a divisor that stays what it is, whatever is normed: an affine map.
+    pub fn frozen(&self, divisor: f64) -> FrozenNorm {
+        FrozenNorm {
+            centred: self.centring == Centring::Mean,
+            weight: host(self.weight.clone()),
+            bias: self.bias.clone().map(host),
+            divisor,
+        }
+    }
+
+    /// The same with the divisor that one token has, `[d_model]`.
+    pub fn frozen_at(&self, x: &[f32]) -> FrozenNorm {
+        let count = x.len() as f64;
+        let mean = match self.centring {
+            Centring::Mean => x.iter().map(|x| f64::from(*x)).sum::<f64>() / count,
+            Centring::None => 0.0,
+        };
+        let square = x.iter().map(|x| (f64::from(*x) - mean).powi(2)).sum::<f64>() / count;
+        self.frozen((square + self.eps).sqrt())
+    }
+
     /// `[token, d_model]` → `[token, d_model]`; `scale` is the place of the divisor, where it is a site.
     pub fn forward(&self, x: Tensor<2>, scale: Option<Place>, pass: &mut Pass) -> Tensor<2> {
         let x = match self.centring {

@@ -3,10 +3,10 @@
 //! The artifact holds texts and how to treat them (chat template, first token, truncation), not ids: the same prompts
 //! go to models with different tokenizers.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::tokenizer::{Bos, Message, Tokenizer};
 use crate::contract::{Ctx, Failure};
@@ -53,6 +53,15 @@ impl Prompts {
 
     pub fn to_value(&self) -> Value {
         serde_json::to_value(self).expect("prompts are plain data")
+    }
+
+    /// What is known of them at plan time.
+    pub fn facts(&self) -> Value {
+        let categories: BTreeSet<_> = self.prompts.iter().filter_map(|prompt| prompt.category.as_deref()).collect();
+        json!({
+            "count": self.prompts.len(), "labels": self.labels(), "categories": categories,
+            "chat_template": self.chat_template,
+        })
     }
 
     /// The ids of the prompts, in order.
