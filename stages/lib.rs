@@ -3,8 +3,8 @@
 //! `contract` says what a stage is; the engine in `src/` drives stages through it and knows nothing more.
 
 pub mod ablate;
-pub mod bootstrap;
 pub mod attribute;
+pub mod bootstrap;
 pub mod charts;
 pub mod compare;
 pub mod contract;
@@ -23,8 +23,8 @@ pub mod load_tensor;
 pub mod max_statistic;
 pub mod metrics;
 pub mod modular_addition;
-pub mod overlap;
 pub mod network;
+pub mod overlap;
 pub mod permute;
 pub mod phiid;
 pub mod plot;
@@ -34,10 +34,10 @@ pub mod random_tokens;
 pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
-pub mod similarity;
-pub mod specialization;
 pub mod resampling;
 pub mod score;
+pub mod similarity;
+pub mod specialization;
 pub mod summarize;
 pub mod surrogate;
 pub mod tables;
@@ -61,12 +61,12 @@ pub fn devices() -> Devices {
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
     Kind::of::<direction::Direction>(),
+    Kind::of::<attribute::Attribute>(),
     Kind::of::<bootstrap::Bootstrap>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),
     Kind::of::<derive::Derive>(),
     Kind::of::<document::Document>(),
-    Kind::of::<attribute::Attribute>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<indirect_objects::IndirectObjects>(),
@@ -75,8 +75,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<load_tensor::LoadTensor>(),
     Kind::of::<max_statistic::MaxStatistic>(),
     Kind::of::<modular_addition::ModularAddition>(),
-    Kind::of::<overlap::Overlap>(),
     Kind::of::<network::Network>(),
+    Kind::of::<overlap::Overlap>(),
     Kind::of::<permute::Permute>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
@@ -85,12 +85,12 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
+    Kind::of::<score::Score>(),
     Kind::of::<similarity::Similarity>(),
     Kind::of::<specialization::Specialization>(),
-    Kind::of::<score::Score>(),
     Kind::of::<summarize::Summarize>(),
-    Kind::of::<text_windows::TextWindows>(),
     Kind::of::<surrogate::Surrogate>(),
+    Kind::of::<text_windows::TextWindows>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];
