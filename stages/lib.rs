@@ -5,6 +5,8 @@
 pub mod ablate;
 pub mod charts;
 pub mod contract;
+pub mod decode;
+pub mod detect_heads;
 pub mod expression;
 pub mod forward;
 pub mod generate;
@@ -41,6 +43,8 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
+    Kind::of::<decode::Decode>(),
+    Kind::of::<detect_heads::DetectHeads>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<load_model::LoadModel>(),

@@ -7,6 +7,8 @@ use super::{
     expectations::{cells_of, some, unknown_stage},
     ports::unknown_output,
 };
+use assay_stages::render::CONFIG;
+
 use crate::manifest::{Export, Manifest, Problem};
 
 /// Reports every export that names something that does not exist, or a path that it cannot have.
@@ -23,6 +25,11 @@ pub fn check(manifest: &Manifest, cells: &[Option<Cell>], problems: &mut Vec<Pro
             }
             Some(path) => {
                 problems.extend(clash(manifest, cells, export, &path, &taken));
+                if exports_weights(manifest, cells, export) {
+                    let config = path.with_file_name(CONFIG);
+                    problems.extend(shared_config(export, &config, &taken));
+                    taken.push((config, &export.path.value));
+                }
                 taken.push((path, &export.path.value));
             }
         }
@@ -78,6 +85,21 @@ fn clash(
     let same = owner.id == what.stage && meant == path.file_stem().and_then(|stem| stem.to_str());
     let message = format!("an output of `{}` is written there by every export", owner.id);
     (!same).then(|| problem(message).help("choose another name"))
+}
+
+/// Whether this is of weights, beside which their configuration is written.
+fn exports_weights(manifest: &Manifest, cells: &[Option<Cell>], export: &Export) -> bool {
+    let what = &export.what.value;
+    let cell = cells_of(manifest, cells, &what.stage).and_then(|cells| cells.first().copied());
+    let port = cell.and_then(|cell| cell.output(what.port.as_deref()));
+    port.is_some_and(|port| port.ty.kind == "weights")
+}
+
+/// The problem of a configuration that another line of `[export]` writes too.
+fn shared_config(export: &Export, config: &Path, taken: &[(PathBuf, &str)]) -> Option<Problem> {
+    let (_, other) = taken.iter().find(|(path, _)| path == config)?;
+    let message = format!("{CONFIG} is written beside weights, and \"{other}\" writes it there too");
+    Some(Problem::new(export.path.span.clone(), message).help("give each its own folder: one/model.safetensors"))
 }
 
 /// Whether an export writes an output of this cell to `<stage>/<port>.<extension>`, below the labels of a cell.

@@ -5,7 +5,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use assay_cache::{Entry, Form, Store, StoreError};
+use assay_cache::{Entry, Form, Output, Store, StoreError};
 use assay_stages::render;
 
 use super::{layout::place, results::replace};
@@ -38,15 +38,14 @@ pub fn export(plan: &Plan, store: &Store, folder: &Path, formats: Formats) -> Re
                     for extension in extensions(&output.form, formats) {
                         let path = place(plan, cell, port);
                         let path = folder.join(path.with_file_name(format!("{port}.{extension}")));
-                        write(&path, extension, port, &entry, store)?;
-                        exported.files += 1;
+                        exported.files += write(&path, extension, port, &entry, store)?;
                     }
                 }
             }
         }
     }
     for named in &plan.manifest.exports {
-        exported.files += usize::from(named_export(plan, store, folder, named)?);
+        exported.files += named_export(plan, store, folder, named)?;
     }
     Ok(exported)
 }
@@ -64,8 +63,8 @@ fn extensions(form: &Form, formats: Formats) -> BTreeSet<&'static str> {
     [form.extension()].into_iter().chain(further).collect()
 }
 
-/// Writes what a line of `[export]` names; false where its stage is not finished.
-fn named_export(plan: &Plan, store: &Store, folder: &Path, export: &Export) -> Result<bool, String> {
+/// Writes what a line of `[export]` names, and says how many files that made: none where its stage is not finished.
+fn named_export(plan: &Plan, store: &Store, folder: &Path, export: &Export) -> Result<usize, String> {
     let path = inside(&export.path.value)?;
     let stage = &export.what.value.stage;
     let cells: Vec<_> = plan.cells.iter().filter(|cell| plan.stage_name(cell) == stage).collect();
@@ -76,11 +75,10 @@ fn named_export(plan: &Plan, store: &Store, folder: &Path, export: &Export) -> R
             cells.len()
         ));
     };
-    let Some(entry) = entry(cell, store)? else { return Ok(false) };
+    let Some(entry) = entry(cell, store)? else { return Ok(0) };
     let port = cell.output(export.what.value.port.as_deref()).ok_or("the plan has checked the port")?;
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    write(&folder.join(&path), extension, &port.name, &entry, store)?;
-    Ok(true)
+    write(&folder.join(&path), extension, &port.name, &entry, store)
 }
 
 /// A path that stays inside the folder of the export.
@@ -89,7 +87,8 @@ fn inside(path: &str) -> Result<PathBuf, String> {
     if stays { Ok(PathBuf::from(path)) } else { Err(format!("[export] \"{path}\" leads out of the folder")) }
 }
 
-fn write(path: &Path, extension: &str, port: &str, entry: &Entry, store: &Store) -> Result<(), String> {
+/// Writes an output, and what belongs beside it; says how many files that made.
+fn write(path: &Path, extension: &str, port: &str, entry: &Entry, store: &Store) -> Result<usize, String> {
     let output = &entry.outputs[port];
     let lost = |error: StoreError| {
         store.give_up(entry, &error);
@@ -105,5 +104,26 @@ fn write(path: &Path, extension: &str, port: &str, entry: &Entry, store: &Store)
             return Err(format!("{}: this is stored as .{form} and cannot be written as .{extension}", path.display()));
         }
     };
-    replace(path, &bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
+    save(path, &bytes)?;
+    match beside(output, entry, store).map_err(lost)? {
+        Some(config) => save(&path.with_file_name(render::CONFIG), &config).map(|()| 2),
+        None => Ok(1),
+    }
+}
+
+/// What makes a checkpoint of a folder with these weights: the configuration that another output of the stage holds.
+fn beside(weights: &Output, entry: &Entry, store: &Store) -> Result<Option<Vec<u8>>, StoreError> {
+    if weights.form != Form::Weights {
+        return Ok(None);
+    }
+    for record in entry.outputs.values().filter(|output| output.form == Form::Record) {
+        if let Some(config) = render::config(&store.read(record)?, &weights.digest) {
+            return Ok(Some(config));
+        }
+    }
+    Ok(None)
+}
+
+fn save(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    replace(path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }

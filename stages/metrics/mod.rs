@@ -1,5 +1,6 @@
 //! Pure functions over arrays: no I/O, no burn, no `Ctx`.
 
+pub mod attention;
 pub mod correlation;
 pub mod entropy;
 pub mod participation;

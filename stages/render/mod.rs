@@ -1,7 +1,9 @@
 //! Artifacts in the formats that other programs read, made on export and never stored.
 
+mod checkpoint;
 mod npz;
 
+pub use checkpoint::{CONFIG, config};
 pub use npz::npz;
 
 /// Pixels of a picture for each pixel of the figure: what print takes.

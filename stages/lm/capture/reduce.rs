@@ -36,6 +36,9 @@ pub enum Reduce {
     /// The `k` largest values of the last axis, largest first; `.index` says which they are, and where they are logits
     /// `.probability` says how likely. Where there are fewer, NaN and the index −1. Comes last.
     TopK,
+    /// Of `logits`: how they predict the token that comes next in the text, −ln p in nats; `.right` is 1 where that is the
+    /// most likely one, else 0. The last token has none after it: NaN. Comes last.
+    Surprisal,
 }
 
 /// Reductions, applied in this order.
@@ -90,8 +93,9 @@ impl Reduce {
             Self::Unembed if !(vector && site.in_residual()) => {
                 no("a residual stream: `resid_pre`, `resid_mid`, `resid_post` or `embed`")
             }
+            Self::Surprisal if kept != Kept::of(Site::Logits) => no("the site `logits`, as it is"),
             Self::TopK if kept.last.is_none() => no("an axis to take the largest of, and here are single numbers"),
-            Self::Norm | Self::Entropy | Self::Dot => Ok(Kept { last: None, ..kept }),
+            Self::Norm | Self::Entropy | Self::Dot | Self::Surprisal => Ok(Kept { last: None, ..kept }),
             Self::Mean | Self::Last => Ok(Kept { position: false, ..kept }),
             Self::MeanHeads => Ok(Kept { head: false, ..kept }),
             Self::ReceivedEntropy => Ok(Kept { position: false, last: None, ..kept }),
@@ -108,7 +112,7 @@ impl Reductions {
         let mut kept = Kept::of(site);
         for (i, reduce) in self.0.iter().enumerate() {
             match self.0[..i].last() {
-                Some(Reduce::TopK) => return Err("`top-k` comes last".to_owned()),
+                Some(last @ (Reduce::TopK | Reduce::Surprisal)) => return Err(format!("`{}` comes last", last.word())),
                 Some(Reduce::Unembed) if *reduce != Reduce::TopK => {
                     return Err(format!(
                         "after `unembed` comes `top-k` or nothing: write `{}` before it",
@@ -172,6 +176,7 @@ mod tests {
             kept(Site::Pattern, r#"["mean-heads", "last", "top-k"]"#).unwrap(),
             axes(false, false, Some("rank"))
         );
+        assert_eq!(kept(Site::Logits, "\"surprisal\"").unwrap(), axes(true, false, None));
         assert_eq!(kept(Site::V, "\"participation-ratio\"").unwrap(), axes(false, false, None));
         assert_eq!(kept(Site::ResidMid, r#"["last", "unembed"]"#).unwrap(), axes(false, false, Some("token")));
     }
@@ -189,6 +194,9 @@ mod tests {
             (Site::Logits, r#"["top-k", "mean"]"#, "comes last"),
             (Site::Pattern, r#""dot""#, "vectors"),
             (Site::Z, r#"["norm", "participation-ratio"]"#, "a vector"),
+            (Site::Logits, r#"["last", "surprisal"]"#, "as it is"),
+            (Site::ResidPost, r#""surprisal""#, "`logits`"),
+            (Site::Logits, r#"["surprisal", "mean"]"#, "`surprisal` comes last"),
         ] {
             let refused = kept(site, words).unwrap_err();
             assert!(refused.contains(says), "{words}: {refused}");
