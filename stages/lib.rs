@@ -4,9 +4,13 @@
 
 pub mod ablate;
 pub mod charts;
+pub mod compare;
 pub mod contract;
+pub mod correlate;
 pub mod decode;
+pub mod derive;
 pub mod detect_heads;
+pub mod document;
 pub mod expression;
 pub mod forward;
 pub mod generate;
@@ -18,13 +22,16 @@ pub mod metrics;
 pub mod modular_addition;
 pub mod phiid;
 pub mod plot;
+pub mod prompt_pairs;
 pub mod prompts;
 pub mod random_tokens;
 pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
 pub mod summarize;
+pub mod surrogate;
 pub mod tables;
+pub mod text_windows;
 pub mod train;
 pub mod verdict;
 
@@ -45,6 +52,10 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
     Kind::of::<decode::Decode>(),
     Kind::of::<detect_heads::DetectHeads>(),
+    Kind::of::<compare::Compare>(),
+    Kind::of::<correlate::Correlate>(),
+    Kind::of::<derive::Derive>(),
+    Kind::of::<document::Document>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<load_model::LoadModel>(),
@@ -53,11 +64,14 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<modular_addition::ModularAddition>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
+    Kind::of::<prompt_pairs::PromptPairs>(),
     Kind::of::<prompts::Prompts>(),
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<summarize::Summarize>(),
+    Kind::of::<text_windows::TextWindows>(),
+    Kind::of::<surrogate::Surrogate>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     metrics::summary,
-    tables::{Filter, column, keep, no_column, numbers, stack, texts},
+    tables::{Filter, groups, heads, keep, no_column, numbers, stack},
 };
 
 /// Summarizes columns of numbers over groups of rows.
@@ -107,13 +107,8 @@ impl Summarize {
 
     fn summary(&self, inputs: &Inputs) -> Result<Table, Failure> {
         let table = keep(&*stack("table", inputs.many("table"))?, &self.filter, "table")?;
-        let groups = self.groups(&table)?;
-        let firsts: Vec<usize> = groups.iter().map(|rows| rows[0]).collect();
-        let mut summary = Table::default();
-        for name in &self.by {
-            let column = column(&table, name, "table")?;
-            summary.columns.push(Column { values: at(&column.values, &firsts), ..column.clone() });
-        }
+        let groups = groups(&table, &self.by, "table")?;
+        let mut summary = Table { columns: heads(&table, &self.by, &groups, "table")? };
         if let Some(name) = &self.depth_of {
             let depths = depths(&numbers(&summary, name, "table")?);
             summary = summary.with("depth", Values::Float(depths));
@@ -131,35 +126,6 @@ impl Summarize {
             }
         }
         Ok(summary)
-    }
-
-    /// The rows of each group, groups in the order of their numbers; texts in the order in which they first come.
-    fn groups(&self, table: &Table) -> Result<Vec<Vec<usize>>, Failure> {
-        if table.rows() == 0 {
-            return Ok(vec![]);
-        }
-        let mut groups = vec![(0..table.rows()).collect::<Vec<usize>>()];
-        for name in &self.by {
-            let values = &column(table, name, "table")?.values;
-            let (texts, sizes) = (texts(values), values.to_f64());
-            groups = groups
-                .iter()
-                .flat_map(|rows| {
-                    let mut parts: Vec<Vec<usize>> = vec![];
-                    for &row in rows {
-                        match parts.iter_mut().find(|part| texts[part[0]] == texts[row]) {
-                            Some(part) => part.push(row),
-                            None => parts.push(vec![row]),
-                        }
-                    }
-                    if let Some(sizes) = &sizes {
-                        parts.sort_by(|a, b| sizes[a[0]].total_cmp(&sizes[b[0]]));
-                    }
-                    parts
-                })
-                .collect();
-        }
-        Ok(groups)
     }
 }
 
@@ -189,15 +155,6 @@ impl Take {
     }
 }
 
-fn at(values: &Values, rows: &[usize]) -> Values {
-    match values {
-        Values::Int(values) => Values::Int(rows.iter().map(|&row| values[row]).collect()),
-        Values::Float(values) => Values::Float(rows.iter().map(|&row| values[row]).collect()),
-        Values::Text(values) => Values::Text(rows.iter().map(|&row| values[row].clone()).collect()),
-        Values::Bool(values) => Values::Bool(rows.iter().map(|&row| values[row]).collect()),
-    }
-}
-
 fn depths(values: &[f64]) -> Vec<f64> {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let largest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -212,7 +169,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::{Arrived, Loaded};
+    use crate::{Arrived, Loaded, tables::texts};
 
     fn summarized(params: Value) -> Result<Table, Failure> {
         let table = Table::default()

@@ -35,11 +35,21 @@ use crate::{
 /// What does a small transformer learn, and when?
 ///
 /// It is trained on the texts in `train` to predict what follows the part that each gives, and looked at on those in
-/// `test`. Outputs: the `model`, its `weights`, and a `log` of how it went: loss and accuracy on both sides
-/// (the first 1024 of those that are learned), the margin
-/// log p(right) − log p(all others), for each layer the mean norm (`resid_norm_…`) and the mean standard deviation over
-/// dimensions (`resid_std_…`) of the residual stream, the mean weight of the final norm, Σ‖W_V‖ over layers
-/// (`value_norm`), and the norm of all weights. Adam and AdamW as Loshchilov & Hutter 2019; the loss in nats.
+/// `test`. Outputs: the `model`, its `weights`, a `log` of how it went, and `checkpoints`, the digest of the weights after
+/// each thousandth step and the last. The log has
+///
+/// - on both sides (`train_…`, of its first 1024 texts, and `test_…`) loss, accuracy, accuracy at the last token of a
+///   text, and the margin log p(right) − log p(all others);
+/// - of each layer's `resid_post`, the mean norm (`resid_norm_L`) and the mean standard deviation over dimensions
+///   (`resid_std_L`, ddof 1);
+/// - the mean weight of the final norm (`final_norm_weight`), and of what it gives the mean norm (`normalized_norm`) and the
+///   standard deviation about each dimension's mean (`normalized_std`): what clamps over a batch aim at;
+/// - Σ‖W_V‖ over layers (`value_norm`), and the norm of all weights (`weight_norm`);
+/// - of each head, 1 less the Jensen–Shannon distance (natural logarithm) between its mean attention and that of
+///   `log.lag` steps ago (`geometry_L_H`), and 1 less that (`drift_L_H`).
+///
+/// The entry's note `seconds` says how long the run had gone on at each row. Adam and AdamW as Loshchilov & Hutter 2019;
+/// the loss in nats.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Train {
@@ -67,7 +77,12 @@ pub struct Train {
     /// What is changed inside the model while it learns and while it is looked at.
     #[serde(default)]
     pub edits: Vec<Edit>,
-    /// What the weights before training and the order of the texts depend on.
+    /// The share of numbers that are set to zero while it learns, the others scaled up: in what enters the first block, in
+    /// attention probabilities, and in what attention and MLP add to the residual stream.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    #[schemars(range(min = 0.0))]
+    pub dropout: f64,
+    /// What the weights before training, the order of the texts and dropout depend on.
     pub seed: Seed,
     /// When the model is looked at. Steps that are multiples of 500 are in any case.
     #[serde(default)]
@@ -78,12 +93,16 @@ pub struct Train {
     pub checkpoint_every: Option<u64>,
 }
 
-/// The input ports that a training run has anyway.
-const OWN: [&str; 2] = ["train", "test"];
+/// The input ports that a training run has anyway, and its outputs.
+const OWN: ([&str; 2], [&str; 4]) = (["train", "test"], ["model", "weights", "log", "checkpoints"]);
+
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
+}
 
 impl Stage for Train {
     const KIND: &'static str = "train";
-    const VERSION: &'static [(&'static str, u32)] = &[("train", 1), lm::VERSION];
+    const VERSION: &'static [(&'static str, u32)] = &[("train", 2), lm::VERSION];
     const LANE: Lane = Lane::Device;
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
@@ -100,7 +119,7 @@ impl Stage for Train {
         }
         let log = facts.as_ref().map_or(Value::Null, |facts| json!({ "columns": Reading::columns(facts) }));
         let model = OutputPort::new("model", PortType::of("model"));
-        let mut inputs: Vec<_> = OWN.iter().map(|name| InputPort::one(name, PortType::of("tokens"))).collect();
+        let mut inputs: Vec<_> = OWN.0.iter().map(|name| InputPort::one(name, PortType::of("tokens"))).collect();
         inputs.extend(probe::inputs(&self.edits, &[]));
         Ok(Ports {
             inputs,
@@ -108,6 +127,7 @@ impl Stage for Train {
                 model.with_facts(facts.map_or(Value::Null, |facts| json!(facts))),
                 OutputPort::new("weights", PortType::of("weights")),
                 OutputPort::new("log", PortType::of("table")).with_facts(log),
+                OutputPort::new("checkpoints", PortType::of("record")),
             ],
         })
     }
@@ -123,9 +143,12 @@ impl Stage for Train {
         self.refuse_misfits(&facts, largest, train.longest().max(test.longest()))?;
         let probe = Probe::new(&self.edits, &[], &facts, &Material { inputs, prompts: &[] })?;
         let gauge = Gauge::new(train.clone(), test, probe.changes.clone(), &facts);
-        let mut learner = Learner::new(&config, self.seed.0, probe, Session::of(ctx).device()?)?;
-        let log = self.course().run(&mut learner, &gauge, &train, ctx)?;
-        Ok(outputs(config, Artifact::Weights(weights(&learner))).with("log", Artifact::Table(log)))
+        let mut learner = Learner::new(&config, self.seed.0, probe.changes, Session::of(ctx).device()?)?;
+        let diary = self.course().run(&mut learner, &gauge, &train, ctx)?;
+        Ok(outputs(config, Artifact::Weights(weights(&learner)))
+            .with("log", Artifact::Table(Reading::table(&diary.readings, &learner.facts)))
+            .with("checkpoints", Artifact::Record(diary.checkpoints()))
+            .note("seconds", diary.seconds))
     }
 
     /// When a checkpoint is taken changes nothing.
@@ -143,6 +166,7 @@ impl Train {
             schedule: self.schedule,
             warmup: self.warmup,
             freeze: &self.freeze,
+            dropout: self.dropout,
             seed: self.seed.0,
             log: self.log,
             checkpoint_every: self.checkpoint_every,
@@ -158,6 +182,8 @@ impl Train {
             (self.warmup > self.steps, "warmup", "the warm-up is longer than the run"),
             (self.log.every == 0, "log.every", "at least one step"),
             (self.log.closely == 0, "log.closely", "at least one step"),
+            (self.log.lag == 0, "log.lag", "at least one step"),
+            (!(0.0..1.0).contains(&self.dropout), "dropout", "a share from 0 to below 1"),
             (low > high || low.is_nan() || high.is_nan(), "log.between", "the lower accuracy, then the higher"),
         ];
         let mut found: Vec<_> =
@@ -168,7 +194,7 @@ impl Train {
             Mistake::new(format!("edits[{i}].op"), message)
         }));
         found.extend(self.optimizer.mistake().map(|(at, message)| Mistake::new(format!("optimizer.{at}"), message)));
-        found.extend(probe::mistakes(&self.edits, &[], (&OWN, &["model", "weights", "log"]), given, facts));
+        found.extend(probe::mistakes_in_training(&self.edits, &[], (&OWN.0, &OWN.1), given, facts));
         if let Some(facts) = facts {
             let freeze = self.freeze.iter().enumerate();
             found.extend(freeze.flat_map(|(i, freeze)| freeze.mistakes(&format!("freeze[{i}]"), facts)));

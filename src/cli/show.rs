@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use assay_cache::Artifact;
-use assay_stages::Kind;
+use assay_stages::{Kind, render};
 use clap::Args;
 
 use super::{
@@ -13,6 +13,7 @@ use super::{
 use crate::{
     manifest::visible,
     plan::{Cell, Plan},
+    report::{filled, is_document},
 };
 
 /// Print an artifact: a table, a record, a tensor's shape and numbers, a figure's SVG
@@ -47,12 +48,18 @@ pub fn show(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
     let store = arguments.study.store();
     let entry = cell.key().map(|key| store.entry(key)).transpose()?.flatten();
     let entry = entry.ok_or_else(|| Exit::failed(format!("`{}` is not finished: `assay run` computes it", cell.id)))?;
-    let artifact = store.read(&entry.outputs[port]).inspect_err(|error| store.give_up(&entry, error))?;
+    let mut artifact = store.read(&entry.outputs[port]).inspect_err(|error| store.give_up(&entry, error))?;
+    if let Artifact::Record(record) = &mut artifact
+        && is_document(cell, port)
+    {
+        *record = filled(&plan, cell, &store, record).map_err(Exit::failed)?;
+    }
     let rows = if arguments.all || !std::io::stdout().is_terminal() { usize::MAX } else { ROWS };
     let text = match (&artifact, arguments.json) {
         (_, true) => format!("{:#}\n", artifact.to_json()),
         // A figure that goes into a file goes as it is; a terminal gets nothing that it would obey.
         (Artifact::Figure(svg), false) if !std::io::stdout().is_terminal() => svg.clone(),
+        (Artifact::Record(record), false) => visible(&render::laid_out(record)),
         (_, false) => visible(&artifact.preview(rows)),
     };
     print(&text)?;

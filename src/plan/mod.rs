@@ -7,6 +7,7 @@
 mod cells;
 mod digests;
 mod expectations;
+mod export_path;
 mod exports;
 mod memory;
 mod order;
@@ -28,6 +29,7 @@ use serde_json::Value;
 
 pub use digests::Digests;
 pub use expectations::picks;
+pub use export_path::ExportPath;
 pub use memory::{Memory, begin, remember};
 pub use params::{Setting, differences};
 pub use state::{State, input_digests, states};

@@ -10,9 +10,14 @@ use std::{
 };
 
 use assay_cache::{Digest, Entry, Key, Store};
+use assay_stages::render;
 use serde::{Deserialize, Serialize};
 
-use super::{layout::stored, page::PAGE};
+use super::{
+    document::{filled, is_document},
+    layout::stored,
+    page::PAGE,
+};
 use crate::plan::{Cell, Plan};
 
 /// The results of one study.
@@ -66,7 +71,11 @@ impl Results {
             if self.index.get(&place) == Some(&behind) && self.folder.join(&place).is_file() {
                 continue;
             }
-            let bytes = store.bytes(output).map_err(|error| error.to_string())?;
+            let mut bytes = store.bytes(output).map_err(|error| error.to_string())?;
+            if is_document(cell, &port.name) {
+                let document = serde_json::from_slice(&bytes).map_err(|error| error.to_string())?;
+                bytes = render::laid_out(&filled(plan, cell, store, &document)?).into_bytes();
+            }
             replace(&self.folder.join(&place), &bytes)
                 .map_err(|error| format!("cannot write {}: {error}", self.folder.join(&place).display()))?;
             self.index.insert(place, behind);

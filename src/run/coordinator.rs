@@ -16,13 +16,13 @@ use assay_cache::{Claim, Entry, InputsKey, Key, Leases, Store, StoreError};
 use assay_stages::{Lane, Session};
 
 use super::{
-    Event, Observer, Record, Stop,
+    Event, Observer, Record, Stop, checkout,
     elsewhere::Elsewhere,
     event::Heard,
     found::Ready,
     lanes::Lanes,
     status::{Status, forced_keys, statuses},
-    work::{Job, Shared, work},
+    work::{Job, Shared, now, work},
 };
 use crate::plan::{Plan, Sources, input_digests, states};
 
@@ -71,7 +71,16 @@ pub fn run(
     };
     coordinator.begin();
     if coordinator.cells.iter().any(|status| matches!(status, Status::Waiting)) {
-        let shared = Shared { plan, store, session, stop, places: plan.places(), retries: options.retries };
+        let shared = Shared {
+            plan,
+            store,
+            session,
+            stop,
+            places: plan.places(),
+            retries: options.retries,
+            began: now(),
+            git_commit: checkout::commit(&plan.manifest.text.path),
+        };
         let (tell, heard) = channel();
         let signals = tell.clone();
         stop.when_asked(move |kind| drop(signals.send(Heard::Stop(kind))));

@@ -4,6 +4,7 @@
 //! the device; everything that happens reaches the coordinator through one channel of [`Event`]s. Only what another
 //! runner is computing is looked at again and again, since nobody tells of it.
 
+mod checkout;
 mod context;
 mod coordinator;
 mod elsewhere;
@@ -24,4 +25,4 @@ pub use expect::{Finding, Held, findings};
 pub use fetch::{complete, fetch};
 pub use record::{Outcome, Record};
 pub use stop::{Stop, StopKind};
-pub use verdicts::{Control, Verdict, controls, verdicts};
+pub use verdicts::{Control, Criterion, Verdict, controls, verdicts};

@@ -23,6 +23,10 @@ pub struct Shared<'a> {
     pub stop: &'a Stop,
     pub places: BTreeMap<Digest, PathBuf>,
     pub retries: u32,
+    /// When this run began, in seconds since 1970.
+    pub began: u64,
+    /// The commit that is checked out where the manifest lies.
+    pub git_commit: Option<String>,
 }
 
 /// A cell whose inputs are finished.
@@ -237,14 +241,21 @@ fn circumstances(shared: &Shared, cell: &Cell, started: Instant) -> Made {
         Lane::Device => shared.session.device_name(),
     };
     Made {
-        at: SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+        at: now(),
         seconds: started.elapsed().as_secs_f64(),
+        run: Some(shared.began),
+        git_commit: shared.git_commit.clone(),
         host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
         device,
         assay: env!("CARGO_PKG_VERSION").to_owned(),
         machine: machine(),
         notes: BTreeMap::new(),
     }
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// The architecture and the widest instruction set, which decides the last digits of matrix products.

@@ -19,7 +19,10 @@ pub enum Purpose {
     Task,
     /// Which texts a step of training sees.
     Batches,
+    /// Which numbers a step of training drops.
+    Dropout,
     Resample,
+    Surrogate,
 }
 
 /// The generator for `purpose` at `indices` (a layer and a prompt, say) under `seed`.
@@ -43,6 +46,14 @@ pub fn below(bound: u64, rng: &mut impl Rng) -> u64 {
             return word % bound;
         }
     }
+}
+
+/// Two independent normal draws of mean 0 from two words (Box and Muller's transform).
+pub fn normal_pair(std: f64, rng: &mut impl Rng) -> [f32; 2] {
+    let unit = |word: u32| (f64::from(word) + 0.5) / 4_294_967_296.0; // in (0, 1)
+    let radius = std * (-2.0 * unit(rng.next_u32()).ln()).sqrt();
+    let (sin, cos) = (std::f64::consts::TAU * unit(rng.next_u32())).sin_cos();
+    [(radius * cos) as f32, (radius * sin) as f32]
 }
 
 /// Puts things into an order that depends on the generator alone (Fisher and Yates's shuffle).

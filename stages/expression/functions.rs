@@ -10,16 +10,18 @@ use minijinja::{
     value::{Kwargs, ValueKind},
 };
 
+use super::view::{Cells, Rows};
 use crate::{
     metrics::{
         correlation::{self, Correlation},
-        summary,
+        effect, gradient, quantile, summary,
     },
     tables::no_column,
 };
 
 type OfNumber = fn(f64) -> f64;
 type OfColumn = fn(&[f64]) -> f64;
+type OfColumns = fn(&[f64], &[f64]) -> f64;
 type OfPairs = fn(&[f64], &[f64]) -> Correlation;
 
 /// Why statistics are not defined, since the last look.
@@ -37,21 +39,8 @@ impl Notes {
 }
 
 pub fn add(environment: &mut Environment, notes: &Notes) {
-    let statistics: [(&'static str, OfColumn); 6] = [
-        ("mean", summary::mean),
-        ("std", summary::std),
-        ("sum", |values| values.iter().sum()),
-        ("min", summary::min),
-        ("max", summary::max),
-        ("median", summary::median),
-    ];
-    for (name, of) in statistics {
-        let notes = notes.clone();
-        environment.add_function(name, move |values: Value| {
-            let values = numbers(name, &values)?;
-            Ok::<_, Error>(noted(&notes, name, &[&values], of(&values)))
-        });
-    }
+    add_statistics(environment, notes);
+    add_columns(environment);
     let area_notes = notes.clone();
     environment.add_function("area", move |x: Value, y: Value| {
         let (x, y) = pairs("area", &x, &y)?;
@@ -74,25 +63,83 @@ pub fn add(environment: &mut Environment, notes: &Notes) {
         defined_notes.take();
         is_defined(&value)
     });
+    let of_numbers: [(&'static str, OfNumber); 4] =
+        [("sqrt", f64::sqrt), ("log", f64::ln), ("exp", f64::exp), ("abs", f64::abs)];
+    for (name, of) in of_numbers {
+        environment.add_function(name, of);
+    }
     let rounding: [(&'static str, OfNumber); 2] = [("ceil", f64::ceil), ("floor", f64::floor)];
     for (name, of) in rounding {
         environment.add_function(name, move |value: f64| of(value) as i64);
     }
-    environment.add_function("sqrt", f64::sqrt);
-    environment.add_function("log", f64::ln);
-    environment.add_function("exp", f64::exp);
+}
+
+/// One number of one column, or of two that need not be of one length.
+fn add_statistics(environment: &mut Environment, notes: &Notes) {
+    let statistics: [(&'static str, OfColumn); 6] = [
+        ("mean", summary::mean),
+        ("std", summary::std),
+        ("sum", |values| values.iter().sum()),
+        ("min", summary::min),
+        ("max", summary::max),
+        ("median", summary::median),
+    ];
+    for (name, of) in statistics {
+        let notes = notes.clone();
+        environment.add_function(name, move |values: Value| {
+            let values = numbers(name, &values)?;
+            Ok::<_, Error>(noted(&notes, name, &[&values], of(&values)))
+        });
+    }
+    let effects: [(&'static str, OfColumns); 2] = [("cohens_d", effect::cohens_d), ("hedges_g", effect::hedges_g)];
+    for (name, of) in effects {
+        let notes = notes.clone();
+        environment.add_function(name, move |a: Value, b: Value| {
+            let (a, b) = (numbers(name, &a)?, numbers(name, &b)?);
+            Ok::<_, Error>(noted(&notes, name, &[&a, &b], of(&a, &b)))
+        });
+    }
+    let quantile_notes = notes.clone();
+    environment.add_function("quantile", move |values: Value, q: f64| {
+        if !(0.0..=1.0).contains(&q) {
+            return Err(refused(format!("`quantile` takes a part from 0 to 1, not {q}")));
+        }
+        let values = numbers("quantile", &values)?;
+        Ok(noted(&quantile_notes, "quantile", &[&values], quantile::quantile(&values, q)))
+    });
+    let argmax_notes = notes.clone();
+    environment.add_function("argmax", move |values: Value| {
+        let values = numbers("argmax", &values)?;
+        Ok::<_, Error>(match summary::argmax(&values) {
+            Some(place) => Value::from(place),
+            None => Value::from(noted(&argmax_notes, "argmax", &[&values], f64::NAN)),
+        })
+    });
+}
+
+/// Columns of tables, parts of columns, and rows of tables.
+fn add_columns(environment: &mut Environment) {
+    environment.add_function("gradient", |values: Value| {
+        numbers("gradient", &values).map(|values| gradient::gradient(&values))
+    });
+    environment.add_function("first", |values: Value| end("first", &values, |values| values.first()));
+    environment.add_function("last", |values: Value| end("last", &values, |values| values.last()));
     environment.add_function("count", |values: Value| elements("count", &values).map(|values| values.len()));
     environment.add_function("finite", |values: Value| {
         let values = numbers("finite", &values)?;
         Ok::<_, Error>(values.into_iter().filter(|value| value.is_finite()).collect::<Vec<_>>())
     });
-    environment.add_function("column", |table: Value, name: String| columns(&table)?.take(&name));
+    environment.add_function("column", |table: Value, name: String| match table.downcast_object_ref::<Rows>() {
+        Some(rows) => column(rows, &name).map(Value::from_object),
+        None => field(&table, &name),
+    });
     environment.add_function("where", |table: Value, wanted: Kwargs| chosen(&table, &wanted, true));
     environment.add_function("without", |table: Value, wanted: Kwargs| chosen(&table, &wanted, false));
     environment.add_function("between", |table: Value, name: String, from: f64, to: f64| {
-        let table = columns(&table)?;
-        let values = numbers("between", &table.take(&name)?)?;
-        Ok::<_, Error>(table.rows(|row| values[row] >= from && values[row] < to))
+        let table = rows(&table)?;
+        let values = numbers("between", &Value::from_object(column(&table, &name)?))?;
+        let kept = (0..values.len()).filter(|&row| values[row] >= from && values[row] < to);
+        Ok::<_, Error>(Value::from_object(table.pick(kept)))
     });
 }
 
@@ -123,7 +170,7 @@ fn is_defined(value: &Value) -> bool {
     }
 }
 
-fn refused(message: impl Into<String>) -> Error {
+pub(super) fn refused(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, message.into())
 }
 
@@ -137,14 +184,15 @@ fn elements(function: &str, values: &Value) -> Result<Vec<Value>, Error> {
 
 /// A column as numbers; one that is missing is NaN.
 fn numbers(function: &str, values: &Value) -> Result<Vec<f64>, Error> {
-    elements(function, values)?
-        .into_iter()
-        .map(|value| match value.kind() {
-            ValueKind::Number => f64::try_from(value),
-            ValueKind::None => Ok(f64::NAN),
-            kind => Err(refused(format!("`{function}` takes numbers, and a {kind} is among them"))),
-        })
-        .collect()
+    let number = |value: &Value| match value.kind() {
+        ValueKind::Number => f64::try_from(value.clone()),
+        ValueKind::None => Ok(f64::NAN),
+        kind => Err(refused(format!("`{function}` takes numbers, and a {kind} is among them"))),
+    };
+    match values.downcast_object_ref::<Cells>() {
+        Some(cells) => cells.iter().map(number).collect(),
+        None => elements(function, values)?.iter().map(number).collect(),
+    }
 }
 
 fn pairs(function: &str, x: &Value, y: &Value) -> Result<(Vec<f64>, Vec<f64>), Error> {
@@ -155,38 +203,50 @@ fn pairs(function: &str, x: &Value, y: &Value) -> Result<(Vec<f64>, Vec<f64>), E
     Ok((x, y))
 }
 
-/// A table as expressions see it.
-struct Columns(BTreeMap<String, Vec<Value>>);
+/// The value at an end of a column.
+fn end(function: &str, values: &Value, of: fn(&[Value]) -> Option<&Value>) -> Result<Value, Error> {
+    let values = elements(function, values)?;
+    of(&values).cloned().ok_or_else(|| refused(format!("`{function}` is asked of a column without rows")))
+}
 
-fn columns(table: &Value) -> Result<Columns, Error> {
+/// A table: one of a port, or a record whose fields are columns.
+pub(super) fn rows(table: &Value) -> Result<Arc<Rows>, Error> {
+    if let Some(rows) = table.downcast_object::<Rows>() {
+        return Ok(rows);
+    }
     if table.kind() != ValueKind::Map {
         return Err(refused(format!("a {} is no table", table.kind())));
     }
     let named = |name: Value| Ok((name.to_string(), elements("column", &table.get_item(&name)?)?));
-    Ok(Columns(table.try_iter()?.map(named).collect::<Result<_, Error>>()?))
+    let columns: BTreeMap<_, _> = table.try_iter()?.map(named).collect::<Result<_, Error>>()?;
+    let mut lengths = columns.values().map(Vec::len);
+    let first = lengths.next();
+    if lengths.any(|length| Some(length) != first) {
+        return Err(refused("a record whose lists differ in length is no table"));
+    }
+    Ok(Arc::new(Rows::new(columns)))
 }
 
-impl Columns {
-    fn column(&self, name: &str) -> Result<&[Value], Error> {
-        let names = || self.0.keys().map(String::as_str);
-        self.0.get(name).map(Vec::as_slice).ok_or_else(|| refused(no_column(name, "the table", names())))
+/// A record's list.
+fn field(record: &Value, name: &str) -> Result<Value, Error> {
+    if record.kind() != ValueKind::Map {
+        return Err(refused(format!("a {} is no table", record.kind())));
     }
+    let value = record.get_attr(name)?;
+    if value.is_undefined() {
+        let names: Vec<String> = record.try_iter()?.map(|name| name.to_string()).collect();
+        return Err(refused(no_column(name, "the table", names.iter().map(String::as_str))));
+    }
+    elements("column", &value).map(Value::from)
+}
 
-    fn take(&self, name: &str) -> Result<Value, Error> {
-        Ok(Value::from(self.column(name)?.to_vec()))
-    }
-
-    fn rows(&self, keep: impl Fn(usize) -> bool) -> Value {
-        let kept = |column: &Vec<Value>| -> Vec<Value> {
-            column.iter().enumerate().filter(|(row, _)| keep(*row)).map(|(_, value)| value.clone()).collect()
-        };
-        Value::from(self.0.iter().map(|(name, column)| (name.clone(), kept(column))).collect::<BTreeMap<_, _>>())
-    }
+fn column(table: &Rows, name: &str) -> Result<Cells, Error> {
+    table.column(name).ok_or_else(|| refused(no_column(name, "the table", table.names())))
 }
 
 /// The rows that have all the wanted values, or the others.
 fn chosen(table: &Value, wanted: &Kwargs, those: bool) -> Result<Value, Error> {
-    let table = columns(table)?;
+    let table = rows(table)?;
     let mut conditions = vec![];
     for name in wanted.args() {
         let value: Value = wanted.get(name)?;
@@ -195,7 +255,8 @@ fn chosen(table: &Value, wanted: &Kwargs, those: bool) -> Result<Value, Error> {
             ValueKind::Undefined => return Err(refused(format!("the wanted `{name}` is undefined"))),
             _ => vec![value],
         };
-        conditions.push((table.column(name)?, any));
+        conditions.push((column(&table, name)?, any));
     }
-    Ok(table.rows(|row| conditions.iter().all(|(column, any)| any.contains(&column[row])) == those))
+    let fits = |row: usize| conditions.iter().all(|(cells, any)| any.contains(cells.at(row)));
+    Ok(Value::from_object(table.pick((0..table.count()).filter(|&row| fits(row) == those))))
 }

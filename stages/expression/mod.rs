@@ -4,10 +4,18 @@
 //! expression an error, so that no comparison with NaN is silently false. Nothing here reads files or runs for long:
 //! expressions have fuel.
 
+mod check;
+mod column;
+mod formula;
 mod functions;
+mod listing;
 mod scope;
+mod view;
 
-pub use scope::{Outcome, Scope};
+pub use check::mistakes;
+pub use column::by_row;
+pub use formula::{Formula, Language};
+pub use scope::{Attempt, Outcome, Scope};
 
 use std::collections::BTreeSet;
 
@@ -26,8 +34,9 @@ pub fn identifier(name: &str) -> String {
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect()
 }
 
-/// The names that an expression uses, each with its attribute where it asks for one; or what is wrong with it.
-pub fn parse(text: &str) -> Result<BTreeSet<(String, Option<String>)>, String> {
+/// The names that an expression uses, each with its attribute where it asks for one; or what is wrong with it. A name
+/// of `own` hides the function of that name.
+pub fn parse(text: &str, own: &BTreeSet<String>) -> Result<BTreeSet<(String, Option<String>)>, String> {
     let environment = environment(&Notes::default());
     let expression = compiled(&environment, text)?;
     let called: BTreeSet<String> = environment.globals().map(|(name, _)| name.to_owned()).collect();
@@ -35,14 +44,14 @@ pub fn parse(text: &str) -> Result<BTreeSet<(String, Option<String>)>, String> {
         Some((name, rest)) => (name.to_owned(), rest.split('.').next().map(str::to_owned)),
         None => (path, None),
     });
-    Ok(used.filter(|(name, _)| !called.contains(name)).collect())
+    Ok(used.filter(|(name, _)| own.contains(name) || !called.contains(name)).collect())
 }
 
-fn compiled<'e>(environment: &'e Environment<'e>, text: &'e str) -> Result<Expression<'e, 'e>, String> {
+fn compiled<'e>(environment: &'e Environment<'static>, text: &str) -> Result<Expression<'e, 'static>, String> {
     if text.len() > LONGEST {
         return Err(format!("it is longer than {LONGEST} characters: give its parts names of their own"));
     }
-    environment.compile_expression(text).map_err(|error| described(&error))
+    environment.compile_expression_owned(text.to_owned()).map_err(|error| described(&error))
 }
 
 fn environment(notes: &Notes) -> Environment<'static> {
@@ -50,6 +59,7 @@ fn environment(notes: &Notes) -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL));
     functions::add(&mut environment, notes);
+    listing::add(&mut environment);
     environment
 }
 

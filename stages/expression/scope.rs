@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use assay_cache::{Artifact, Table, Values};
+use assay_cache::{Artifact, Table, finite};
 use minijinja::{Value, value::ValueKind};
 use ndarray::{ArrayViewD, Axis};
 use serde_json::Value as Json;
 
-use super::{compiled, described, environment, functions::Notes, identifier};
+use super::{Language, described, identifier, view::Rows};
 use crate::{Failure, Inputs, Loaded, tables::stack};
 
 /// Names and what they stand for.
@@ -18,9 +18,18 @@ pub struct Scope {
     described: Vec<String>,
 }
 
-/// What came of an expression: a number, a text, a truth value, or a few of them by name. Never NaN.
+/// What became of the attempt at a value.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outcome(Value);
+pub enum Attempt {
+    Defined(Outcome),
+    /// Why it is not.
+    Undefined(String),
+}
+
+/// What came of an expression: a number, a text, a truth value, or a few of them by name; finite, unless made so by
+/// [`Outcome::undefined`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outcome(pub(super) Value);
 
 impl Scope {
     /// What stands in a stage's ports, by their names.
@@ -48,18 +57,74 @@ impl Scope {
 
     /// What comes of `text`; or why nothing does.
     pub fn evaluate(&self, text: &str) -> Result<Outcome, String> {
-        let notes = Notes::default();
-        let environment = environment(&notes);
-        let expression = compiled(&environment, text)?;
-        let value = expression.eval(Value::from(self.names.clone())).map_err(|error| described(&error))?;
-        match notes.take().into_iter().next() {
-            Some(note) => Err(note),
-            None => whole(&value).map(|()| Outcome(value)),
-        }
+        Language::new().formula(text)?.outcome(self)
+    }
+
+    /// What comes of `text`, where that is not defined being no error: a statistic of nothing, a number that is none.
+    pub fn attempt(&self, text: &str) -> Result<Attempt, String> {
+        Language::new().formula(text)?.attempt(self)
+    }
+
+    /// What comes of `text` as a record holds it, whatever it is: lists and tables too, and `"NaN"` for a statistic
+    /// that is not defined.
+    pub fn seen(&self, text: &str) -> Result<Json, String> {
+        Language::new().formula(text)?.seen(self)
+    }
+
+    /// A table under a port's name, whatever stood there.
+    pub fn add_table(&mut self, port: &str, table: &Table) {
+        self.names.insert(identifier(port), Value::from_object(Rows::of(table)));
+    }
+
+    /// The same names, with these rows of a port's table, in this order and as often as they are listed.
+    ///
+    /// # Panics
+    /// Where no table has that name.
+    pub fn with_rows(mut self, port: &str, rows: &[usize]) -> Self {
+        let picked = self.table(port).pick(rows.iter().copied());
+        self.names.insert(identifier(port), Value::from_object(picked));
+        self
+    }
+
+    /// The same names, with a column of a port's table rearranged: row i has the cell of row `from[i]`.
+    ///
+    /// # Panics
+    /// Where no table has that name, or it lacks the column.
+    pub fn with_rearranged(mut self, port: &str, column: &str, from: &[usize]) -> Self {
+        let rearranged = self.table(port).rearranged(column, from);
+        self.names.insert(identifier(port), Value::from_object(rearranged));
+        self
+    }
+
+    fn table(&self, port: &str) -> &Rows {
+        let table = self.names.get(&identifier(port)).and_then(|value| value.downcast_object_ref());
+        table.expect("`add_table` put one there")
+    }
+
+    /// The same names, and cells of a row beside them.
+    pub(super) fn with_cells(&self, cells: impl Iterator<Item = (String, Value)>) -> Self {
+        let mut names = self.names.clone();
+        names.extend(cells);
+        Self { names, described: vec![] }
+    }
+
+    pub(super) fn context(&self) -> Value {
+        Value::from(self.names.clone())
+    }
+}
+
+impl From<usize> for Outcome {
+    fn from(count: usize) -> Self {
+        Self(Value::from(count))
     }
 }
 
 impl Outcome {
+    /// A number that is none. Whoever adds it to a scope sees to it that nothing silently rests on it.
+    pub fn undefined() -> Self {
+        Self(Value::from(f64::NAN))
+    }
+
     /// Whether a condition holds.
     pub fn truth(&self) -> Result<bool, String> {
         bool::try_from(self.0.clone()).map_err(|_| format!("it is {}, not true or false", self.0))
@@ -71,13 +136,17 @@ impl Outcome {
     }
 }
 
-fn to_json(value: &Value) -> Json {
+pub(super) fn to_json(value: &Value) -> Json {
     match value.kind() {
         ValueKind::Bool => Json::from(value.is_true()),
         ValueKind::Number => match value.as_i64().filter(|_| value.is_integer()) {
             Some(integer) => Json::from(integer),
-            None => f64::try_from(value.clone()).map_or(Json::Null, Json::from),
+            None => f64::try_from(value.clone()).map_or(Json::Null, finite),
         },
+        ValueKind::Undefined | ValueKind::None => Json::Null,
+        ValueKind::Seq | ValueKind::Iterable => {
+            value.try_iter().into_iter().flatten().map(|item| to_json(&item)).collect()
+        }
         ValueKind::Map => {
             let keys = value.try_iter().into_iter().flatten();
             keys.map(|key| (key.to_string(), value.get_item(&key).map_or(Json::Null, |item| to_json(&item)))).collect()
@@ -114,23 +183,10 @@ fn seen(port: &str, loaded: &[Loaded]) -> Result<Value, Failure> {
         [one] if one.labels.is_empty() => match &*one.artifact {
             Artifact::Record(record) => Ok(from_json(record)),
             Artifact::Tensor(tensor) => Ok(nested(tensor.data.to_f64().view())),
-            _ => Ok(columns(&*stack(port, loaded)?)),
+            _ => Ok(Value::from_object(Rows::of(&*stack(port, loaded)?))),
         },
-        _ => Ok(columns(&*stack(port, loaded)?)),
+        _ => Ok(Value::from_object(Rows::of(&*stack(port, loaded)?))),
     }
-}
-
-fn columns(table: &Table) -> Value {
-    let column = |values: &Values| -> Vec<Value> {
-        match values {
-            Values::Int(values) => values.iter().map(|value| value.map_or(Value::from(()), Value::from)).collect(),
-            Values::Float(values) => values.iter().map(|value| Value::from(*value)).collect(),
-            Values::Text(values) => values.iter().map(|value| Value::from(value.as_str())).collect(),
-            Values::Bool(values) => values.iter().map(|value| Value::from(*value)).collect(),
-        }
-    };
-    let columns = table.columns.iter().map(|one| (one.name.clone(), column(&one.values)));
-    Value::from(columns.collect::<BTreeMap<_, _>>())
 }
 
 fn nested(values: ArrayViewD<f64>) -> Value {
@@ -141,8 +197,14 @@ fn nested(values: ArrayViewD<f64>) -> Value {
     }
 }
 
+/// Why `value` is a number, and yet none.
+pub(super) fn not_finite(value: &Value) -> Option<String> {
+    let number = f64::try_from(value.clone()).ok().filter(|_| value.kind() == ValueKind::Number)?;
+    (!number.is_finite()).then(|| format!("it is {value}"))
+}
+
 /// Why `value` is not a finite number, a text, a truth value, or a few of them by name.
-fn whole(value: &Value) -> Result<(), String> {
+pub(super) fn whole(value: &Value) -> Result<(), String> {
     match value.kind() {
         ValueKind::Number => match f64::try_from(value.clone()) {
             Ok(number) if number.is_finite() => Ok(()),

@@ -2,6 +2,7 @@
 
 mod captures;
 mod edits;
+mod windows;
 
 use super::*;
 use crate::lm::ModelFacts;

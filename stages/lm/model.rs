@@ -108,7 +108,11 @@ impl Model {
             let cache = cache.as_deref_mut().map(|cache| &mut cache.layers[layer]);
             x = block.forward(x, layer, pass, &around, cache);
         }
-        behind(&self.norm, x, Some(Place::of(Site::LnFinalScale, 0)), pass)
+        let x = behind(&self.norm, x, Some(Place::of(Site::LnFinalScale, 0)), pass);
+        match &self.norm {
+            Some(_) => pass.at(Place::of(Site::LnFinalNormalized, 0), x),
+            None => x,
+        }
     }
 
     /// The logits of some tokens of what [`hidden`](Self::hidden) gave, `[place, vocab]`.

@@ -9,8 +9,9 @@ use super::{
     batch::Batch,
     capture::Take,
     edit::{Change, Op},
+    families,
     fixture::{FAMILIES, Fixture, distance},
-    layers::linear::host,
+    layers::{linear::host, norm::Centring},
     pass::{Pass, Wanted},
     probe::Probe,
     site::Site,
@@ -77,6 +78,46 @@ fn single_prompts_agree_at_every_site() {
                 };
                 assert!(distance(ours, theirs) < TOLERANCE, "{family} {prompt} {name}: {}", distance(ours, theirs));
             }
+        }
+    }
+}
+
+/// What the final norm gives is Hugging Face's last hidden state: PyTorch's residual stream over PyTorch's divisor, times
+/// the weight; and the logits come of it and nothing else.
+#[test]
+fn what_the_final_norm_gives_agrees() {
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let (model, ids) = (fixture.model(), fixture.ids("a"));
+        let architecture = families::architecture(&fixture.config).unwrap();
+        let norm = architecture.norm.expect("every family has a final norm");
+        let (weight, d) = (fixture.weights.get(&norm.weight.path), model.facts.d_model);
+        let stream = fixture.expected.get("a.resid");
+        let stream = &stream[stream.len() - ids.len() * d..];
+        let scale = fixture.expected.get("a.final_norm_scale");
+        let expected = stream.chunks_exact(d).zip(scale).flat_map(|(token, scale)| {
+            let mean = if norm.centring == Centring::Mean { token.iter().sum::<f32>() / d as f32 } else { 0.0 };
+            let bias = norm.bias.as_ref().map(|bias| fixture.weights.get(&bias.path));
+            let from_one = if norm.from_one { 1.0 } else { 0.0 };
+            let at =
+                move |i: usize| (token[i] - mean) / scale * (weight[i] + from_one) + bias.map_or(0.0, |bias| bias[i]);
+            (0..d).map(at).collect::<Vec<f32>>()
+        });
+        let (_, taken) = run(&model, &alone(&ids), &[Site::LnFinalNormalized], vec![]);
+        let apart = distance(taken[0][0].as_slice().unwrap(), &expected.collect::<Vec<_>>());
+        assert!(apart < TOLERANCE, "{family}: {apart}");
+
+        let halved = Change {
+            site: Site::LnFinalNormalized,
+            layers: vec![0],
+            heads: vec![],
+            positions: Select::All,
+            op: Op::Scale(0.5),
+        };
+        if architecture.logit_cap.is_none() {
+            let (logits, _) = run(&model, &alone(&ids), &[], vec![halved]);
+            let halves: Vec<f32> = fixture.expected.get("a.logits").iter().map(|logit| 0.5 * logit).collect();
+            assert!(distance(&logits, &halves) < TOLERANCE, "{family}");
         }
     }
 }

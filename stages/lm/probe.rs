@@ -36,7 +36,7 @@ impl Probe {
             edit.on(facts, material).map_err(|problem| wrong(format!("edits[{i}]"), problem)).transpose()
         };
         let take = |(i, capture): (usize, &Capture)| {
-            capture.on(facts, material.inputs).map_err(|problem| wrong(format!("capture[{i}]"), problem))
+            capture.on(facts, material).map_err(|problem| wrong(format!("capture[{i}]"), problem))
         };
         Ok(Self {
             changes: edits.iter().enumerate().filter_map(change).collect::<Result<_, _>>()?,
@@ -55,6 +55,18 @@ pub fn facts(model: Option<&Arrived>) -> Option<ModelFacts> {
 pub fn mistakes(
     edits: &[Edit],
     captures: &[Capture],
+    names: (&[&str], &[&str]),
+    given: &Given,
+    facts: Option<&ModelFacts>,
+) -> Vec<Mistake> {
+    let training = edits.iter().enumerate().filter_map(|(i, edit)| edit.only_in_training(&format!("edits[{i}]")));
+    training.chain(mistakes_in_training(edits, captures, names, given, facts)).collect()
+}
+
+/// The same where a model is trained, and edits may look at a whole batch.
+pub fn mistakes_in_training(
+    edits: &[Edit],
+    captures: &[Capture],
     (inputs, outputs): (&[&str], &[&str]),
     given: &Given,
     facts: Option<&ModelFacts>,
@@ -69,8 +81,10 @@ pub fn mistakes(
         found.extend(captures.iter().flat_map(|(at, capture)| capture.mistakes(at, facts)));
     }
     let of_edit = |(at, edit): &(String, &Edit)| Some((edit.need(at)?, facts.map(|facts| edit.asked(facts))));
-    let of_capture = |(at, c): &(String, &Capture)| Some((c.need(at)?, facts.map(|facts| c.asked(facts))));
-    let needs = edits.iter().filter_map(of_edit).chain(captures.iter().filter_map(of_capture));
+    let of_capture = |(at, c): &(String, &Capture)| {
+        c.needs(at).into_iter().map(|need| (need, facts.map(|facts| c.asked(facts)))).collect::<Vec<_>>()
+    };
+    let needs = edits.iter().filter_map(of_edit).chain(captures.iter().flat_map(of_capture));
     let mut known: BTreeMap<String, Need> = BTreeMap::new();
     for (need, asked) in needs {
         found.extend(port_mistake(&need, inputs, &known));
@@ -89,9 +103,8 @@ fn port_mistake(need: &Need, own: &[&str], known: &BTreeMap<String, Need>) -> Op
         return Some(Mistake::new(need.at.clone(), message).help("choose another name, and wire it under `inputs`"));
     }
     let other = known.get(&need.port)?;
-    let shared = need.axes.iter().any(|axes| other.axes.contains(axes));
     let show = |need: &Need| Accept(need.types()).to_string();
-    (!shared).then(|| {
+    (!need.fits(other)).then(|| {
         let message = format!("`{}` should be {} here, and {} for {}", need.port, show(need), show(other), other.at);
         Mistake::new(need.at.clone(), message).help("wire the two under names of their own")
     })
@@ -114,7 +127,7 @@ fn twice_named<'c>(captures: impl Iterator<Item = (&'c str, &'c Capture)>, reser
 
 /// The input ports that edits and captures name, beside the stage's own.
 pub fn inputs(edits: &[Edit], captures: &[Capture]) -> Vec<InputPort> {
-    let needs = edits.iter().filter_map(|edit| edit.need("")).chain(captures.iter().filter_map(|c| c.need("")));
+    let needs = edits.iter().filter_map(|edit| edit.need("")).chain(captures.iter().flat_map(|c| c.needs("")));
     let mut ports: BTreeMap<String, Vec<PortType>> = BTreeMap::new();
     for need in needs {
         let types = need.types();

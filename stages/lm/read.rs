@@ -44,8 +44,8 @@ fn logits(model: &Model, hidden: &Tensor<2>, take: &Take, batch: &Batch) -> Resu
         let places = if places.is_empty() { vec![row * batch.width()] } else { places };
         let logits = model.logits(hidden.clone(), &places); // [place, vocab]
         let logits = logits.reshape([1, places.len(), 1, model.facts.vocab]);
-        let there = vec![slots.iter().map(Option::is_some).collect()];
-        let made = take.outputs(vec![take.stepped(logits, 0, there)?], &batch.row(row), model);
+        let own = batch.row(row);
+        let made = take.outputs(vec![take.stepped(logits, 0, &vec![slots], &own)?], &own, model);
         outputs.resize_with(made.len(), Vec::new);
         made.into_iter().zip(&mut outputs).for_each(|(own, rows)| rows.extend(own));
     }

@@ -49,6 +49,9 @@ pub enum Site {
     /// What the final norm divides by.
     #[serde(rename = "ln_final.scale")]
     LnFinalScale,
+    /// What the final norm gives, scaled by its weight: what the unembedding reads.
+    #[serde(rename = "ln_final.normalized")]
+    LnFinalNormalized,
     /// Next-token logits.
     Logits,
 }
@@ -74,7 +77,7 @@ pub enum Extent {
 
 impl Site {
     /// All sites, in the order in which a forward pass meets them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::Embed,
         Self::ResidPre,
         Self::Ln1Scale,
@@ -94,6 +97,7 @@ impl Site {
         Self::MlpOut,
         Self::ResidPost,
         Self::LnFinalScale,
+        Self::LnFinalNormalized,
         Self::Logits,
     ];
 
@@ -118,7 +122,7 @@ impl Site {
 
     /// Whether every layer has one.
     pub fn per_layer(self) -> bool {
-        !matches!(self, Self::Embed | Self::LnFinalScale | Self::Logits)
+        !matches!(self, Self::Embed | Self::LnFinalScale | Self::LnFinalNormalized | Self::Logits)
     }
 
     /// Whether it is the residual stream itself, which the unembedding can read.

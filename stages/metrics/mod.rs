@@ -1,9 +1,18 @@
 //! Pure functions over arrays: no I/O, no burn, no `Ctx`.
 
+pub mod adjust;
 pub mod attention;
 pub mod correlation;
+pub mod divergence;
+pub mod effect;
 pub mod entropy;
+pub mod gradient;
 pub mod participation;
 pub mod phiid;
+pub mod quantile;
 pub mod rank;
 pub mod summary;
+pub mod vector;
+
+#[cfg(test)]
+mod reference;

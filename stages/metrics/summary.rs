@@ -19,6 +19,14 @@ pub fn max(values: &[f64]) -> f64 {
     extreme(values, f64::max)
 }
 
+/// The place of the first of the largest values; none where there is no value, or one is NaN.
+pub fn argmax(values: &[f64]) -> Option<usize> {
+    if values.iter().any(|value| value.is_nan()) {
+        return None;
+    }
+    (0..values.len()).reduce(|best, at| if values[at] > values[best] { at } else { best })
+}
+
 /// The middle value, or the mean of the two in the middle.
 pub fn median(values: &[f64]) -> f64 {
     if values.is_empty() || values.iter().any(|value| value.is_nan()) {
@@ -75,5 +83,6 @@ mod tests {
             assert!(of(&[]).is_nan() && of(&[1.0, f64::NAN]).is_nan());
         }
         assert!(area(&[1.0], &[1.0]).is_nan());
+        assert_eq!((argmax(&[]), argmax(&[1.0, f64::NAN]), argmax(&[1.0, 3.0, 3.0])), (None, None, Some(1)));
     }
 }

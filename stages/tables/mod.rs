@@ -1,14 +1,18 @@
-//! Artifacts as rows and columns: what `plot`, `summarize` and `verdict` read, whatever stood in the port.
+//! Artifacts as rows and columns: what the kinds that work on tables read, whatever stood in the port.
 //!
 //! A table is itself, a record is one row (nested fields joined by `.`), a tensor is one row an element (its axes and
 //! `value`). Several artifacts in one port are stacked, with their axis labels as columns. No number is computed here.
 
+mod groups;
+mod known;
 mod nearest;
 mod rows;
 mod stack;
 
+pub use groups::{groups, heads, row_keys};
+pub use known::Known;
 pub use nearest::{by_nearness, is_misspelt};
-pub use rows::{Filter, keep, numbers, texts};
+pub use rows::{Filter, keep, matching, numbers, pick, picked, texts};
 pub use stack::stack;
 
 use std::collections::BTreeSet;

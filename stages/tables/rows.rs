@@ -16,9 +16,14 @@ pub fn keep(table: &Table, filter: &Filter, at: &str) -> Result<Table, Failure> 
     let mut kept: Vec<usize> = (0..table.rows()).collect();
     for (name, wanted) in filter {
         let column = column(table, name, at)?;
-        kept.retain(|&row| matches(&column.values, row, wanted));
+        kept.retain(|&row| matching(&column.values, row, wanted));
     }
-    Ok(Table { columns: table.columns.iter().map(|column| pick(column, &kept)).collect() })
+    Ok(picked(table, &kept))
+}
+
+/// These rows of `table`.
+pub fn picked(table: &Table, rows: &[usize]) -> Table {
+    Table { columns: table.columns.iter().map(|column| pick(column, rows)).collect() }
 }
 
 /// A column as numbers; a missing one is NaN.
@@ -39,7 +44,8 @@ pub fn texts(values: &Values) -> Vec<String> {
     }
 }
 
-fn pick(column: &Column, rows: &[usize]) -> Column {
+/// These rows of a column.
+pub fn pick(column: &Column, rows: &[usize]) -> Column {
     fn at<T: Clone>(values: &[T], rows: &[usize]) -> Vec<T> {
         rows.iter().map(|&row| values[row].clone()).collect()
     }
@@ -52,9 +58,10 @@ fn pick(column: &Column, rows: &[usize]) -> Column {
     Column { values, ..column.clone() }
 }
 
-fn matches(values: &Values, row: usize, wanted: &Value) -> bool {
+/// Whether a row has the wanted value, or one of a list.
+pub fn matching(values: &Values, row: usize, wanted: &Value) -> bool {
     if let Value::Array(any) = wanted {
-        return any.iter().any(|wanted| matches(values, row, wanted));
+        return any.iter().any(|wanted| matching(values, row, wanted));
     }
     match values {
         Values::Int(values) => values[row].is_some_and(|v| wanted.as_f64() == Some(v as f64)),

@@ -97,8 +97,78 @@ fn a_run_that_is_killed_goes_on_to_the_same_bits() {
         }
     };
     assert!(stops >= 3, "{stops}");
-    assert_eq!(resumed.artifacts, whole.artifacts);
+    for (name, artifact) in &whole.artifacts {
+        assert_eq!(artifact.encode().1, resumed.artifacts[name].encode().1, "{name}");
+    }
     assert_eq!(often.keyed(), stage(INDUCTION).keyed());
+}
+
+/// Dropout is drawn anew at each step, looks over past steps, and digests: all of it goes on where it stopped.
+#[test]
+fn dropout_and_notes_survive_a_kill() {
+    let toml = INDUCTION.replace("closely = 20 }", "closely = 20, lag = 20 }\ndropout = 0.1");
+    let whole = stage(&toml).run(&patterns(), &TestCtx::new()).unwrap();
+    let plain = stage(INDUCTION).run(&patterns(), &TestCtx::new()).unwrap();
+    assert_ne!(weights_of(&whole).0["lm_head.weight"], weights_of(&plain).0["lm_head.weight"]);
+    assert!(column(&whole, "geometry_1_0")[0].is_nan(), "there is nothing before the first look");
+    for (kept, drift) in column(&whole, "geometry_1_1").into_iter().zip(column(&whole, "drift_1_1")).skip(1) {
+        assert!(kept > 0.0 && kept < 1.0 && (kept + drift - 1.0).abs() < 1e-12, "{kept} {drift}");
+    }
+    let often = Train { checkpoint_every: Some(7), ..stage(&toml) };
+    let ctx = TestCtx::new();
+    let resumed = loop {
+        ctx.stop_after(2);
+        match often.run(&patterns(), &ctx) {
+            Err(Failure::Stopped) => (),
+            made => break made.unwrap(),
+        }
+    };
+    for (name, artifact) in &whole.artifacts {
+        assert_eq!(artifact.encode().1, resumed.artifacts[name].encode().1, "{name}");
+    }
+    let seconds: Vec<f64> = serde_json::from_value(resumed.notes["seconds"].clone()).unwrap();
+    assert_eq!(seconds.len(), 4);
+    assert!(seconds.windows(2).all(|pair| pair[0] < pair[1]), "{seconds:?}");
+    let Artifact::Record(digests) = &whole.artifacts["checkpoints"] else { panic!("digests are a record") };
+    let weights = Digest::of(&whole.artifacts["weights"].encode().1);
+    assert_eq!(*digests, json!({ "60": format!("blake3:{weights}") }));
+}
+
+/// A control, then a model whose final stream has the control's size all along: the log says that it has.
+#[test]
+fn a_clamp_over_the_batch_takes_its_size_from_another_run() {
+    let control = stage(INDUCTION).run(&patterns(), &TestCtx::new()).unwrap();
+    let wanted = *column(&control, "normalized_norm").last().unwrap();
+    let toml = "edits = [{ op = \"clamp\", site = \"ln_final.normalized\", over = \"batch\", \
+                norm = { from = \"control\", column = \"normalized_norm\" } }]";
+    let clamped = stage(&INDUCTION.replace("[model]", &format!("{toml}\n[model]")));
+    let mut ports = patterns();
+    ports.0.extend(fixture::inputs(vec![("control", control.artifacts["log"].clone())]).0);
+    let made = clamped.run(&ports, &TestCtx::new()).unwrap();
+    let norms = column(&made, "normalized_norm");
+    assert!(norms.iter().all(|norm| (norm / wanted - 1.0).abs() < 1e-5), "{norms:?}, not {wanted}");
+    let loss = column(&made, "train_loss");
+    assert!(loss[3] < 0.9 * loss[0], "it learns nevertheless: {loss:?}");
+}
+
+/// A head that is removed gives nothing and learns nothing; one that is frozen later stands still from there.
+#[test]
+fn heads_are_removed_or_frozen_after_a_step() {
+    let value = |made: &Outputs| {
+        weights_of(made).0["model.layers.0.self_attn.v_proj.weight"].iter().copied().collect::<Vec<_>>()
+    };
+    let with = |toml: &str, steps| {
+        let toml = INDUCTION.replace("[model]", &format!("{toml}\n[model]"));
+        value(&Train { steps, ..stage(&toml) }.run(&patterns(), &TestCtx::new()).unwrap())
+    };
+    let removed = "edits = [{ op = \"zero\", site = \"z\", layers = 0, heads = 1 }]";
+    let (early, late) = (with(removed, 1), with(removed, 10));
+    assert_eq!(early[16 * 32..], late[16 * 32..], "head 1 is not there");
+    assert_ne!(early[..16 * 32], late[..16 * 32]);
+    let frozen = "freeze = [{ layers = 0, heads = 1, after = 5 }]";
+    let (before, after, late) = (with(frozen, 4), with(frozen, 5), with(frozen, 10));
+    assert_ne!(before[16 * 32..], after[16 * 32..]);
+    assert_eq!(after[16 * 32..], late[16 * 32..]);
 }
 
 #[test]
@@ -164,9 +234,9 @@ fn tokens_that_do_not_occur_are_in_the_vocabulary() {
 
 #[test]
 fn what_cannot_be_trained_is_said_before_anything_runs() {
-    let wrong = Train { steps: 0, warmup: 5, batch: Some(0), ..stage(INDUCTION) };
+    let wrong = Train { steps: 0, warmup: 5, batch: Some(0), dropout: 1.0, ..stage(INDUCTION) };
     let at: Vec<_> = wrong.mistakes(&Given::default(), None).into_iter().map(|mistake| mistake.at).collect();
-    assert_eq!(at, ["steps", "batch", "warmup"]);
+    assert_eq!(at, ["steps", "batch", "warmup", "dropout"]);
     let unknown = stage(INDUCTION).ports(&Given::default()).unwrap_err();
     assert!(unknown[0].message.contains("`vocab-size`"), "{unknown:?}");
 }

@@ -3,6 +3,7 @@
 mod browser;
 mod cutoff;
 mod diff;
+mod documents;
 mod force;
 mod golden;
 mod graph;

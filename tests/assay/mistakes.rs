@@ -452,7 +452,7 @@ inputs = { activations = "norms" }
 [export]
 "out/a.safetensors"       = "norms"
 "out/./a.safetensors"     = "pairs.sts"
-"out"                     = "pairs.rtr"
+"out/a.safetensors/b.safetensors" = "pairs.rtr"
 "/a.safetensors"          = "norms"
 "pairs/rtr.safetensors"   = "pairs.sts"
 "norms/tensor.safetensors" = "norms"
@@ -466,6 +466,15 @@ tau    = "${tau}"
 
 [export]
 "a.safetensors" = "pairs.sts"
+"{run-stamp}/b_{tua}.npz" = "pairs.sts"
+"c_{tau}.npz" = "pairs.sts"
+"#;
+    exports_in_a_form_that_there_is_not: r#"
+[export]
+"a.csv"  = "norms"
+"b"      = "norms"
+"c_{tau}.npz" = "norms"
+"d_{tau.npz"  = "norms"
 "#;
 }
 

@@ -7,7 +7,6 @@
 //! A run with nothing to do reads no blob and writes nothing, if the page that is there is of the same plan and the
 //! same entries: the page carries their digest.
 
-mod clock;
 mod figures;
 mod judgement;
 mod known;

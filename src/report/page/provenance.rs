@@ -4,13 +4,8 @@ use assay_cache::Entry;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{
-    clock::{date, span},
-    known::Known,
-    number::Shown,
-    records::Leaf,
-    tensors::size,
-};
+use super::{known::Known, number::Shown, records::Leaf, tensors::size};
+use crate::report::clock::{date, span};
 
 #[derive(Serialize)]
 pub struct ProvenanceView {

@@ -3,8 +3,11 @@
 
 use serde::Serialize;
 
-use super::{clock::span, known::Known};
-use crate::graph::{Grain, Graph};
+use super::known::Known;
+use crate::{
+    graph::{Grain, Graph},
+    report::clock::span,
+};
 
 #[derive(Serialize)]
 pub struct StageView {

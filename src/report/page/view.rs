@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::{
-    clock,
     figures::{FigureView, figures},
     judgement::{ControlView, FindingView, VerdictView, controls, expectations, is_verdict, undecided, verdicts},
     known::Known,
@@ -14,7 +13,10 @@ use super::{
     tensors::{Summaries, TensorView, tensors},
     text::{LogView, TextView, log, manifest},
 };
-use crate::{graph::drawing, report::page::number::Shown};
+use crate::{
+    graph::drawing,
+    report::{clock, page::number::Shown},
+};
 
 /// How the run stands that a page tells of.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -15,26 +15,26 @@ use crate::{
 };
 
 /// An array of a fixture, by its indices.
-struct Given {
+pub(super) struct Given {
     shape: Vec<usize>,
     values: Vec<f32>,
 }
 
 impl Given {
-    fn of(arrays: &Arrays, name: &str) -> Self {
+    pub(super) fn of(arrays: &Arrays, name: &str) -> Self {
         let (shape, values) = arrays.0[name].clone();
         Self { shape, values }
     }
 
     /// The last axis at these places of the others.
-    fn lane(&self, at: &[usize]) -> &[f32] {
+    pub(super) fn lane(&self, at: &[usize]) -> &[f32] {
         let (last, others) = self.shape.split_last().unwrap();
         let flat = at.iter().zip(others).fold(0, |flat, (i, n)| flat * n + i);
         &self.values[flat * last..][..*last]
     }
 }
 
-fn array(outputs: &Outputs, port: &str) -> ArrayD<f32> {
+pub(super) fn array(outputs: &Outputs, port: &str) -> ArrayD<f32> {
     let (shape, values) = values(outputs, port);
     ArrayD::from_shape_vec(IxDyn(&shape), values).unwrap()
 }
@@ -53,15 +53,15 @@ fn labels(outputs: &Outputs, port: &str, axis: usize) -> Option<Vec<String>> {
     }
 }
 
-fn near(ours: f32, theirs: f64, what: &str) {
+pub(super) fn near(ours: f32, theirs: f64, what: &str) {
     assert!((f64::from(ours) - theirs).abs() < 1e-4 * theirs.abs().max(1.0), "{what}: {ours} for {theirs}");
 }
 
-fn entropy(p: &[f32]) -> f64 {
+pub(super) fn entropy(p: &[f32]) -> f64 {
     p.iter().filter(|p| **p > 0.0).map(|p| -f64::from(*p) * f64::from(*p).ln()).sum()
 }
 
-fn norm(x: &[f32]) -> f64 {
+pub(super) fn norm(x: &[f32]) -> f64 {
     x.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
 }
 

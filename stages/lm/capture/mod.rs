@@ -15,7 +15,7 @@ mod take;
 pub use ending::Ending;
 pub use grid::{joined, stacked};
 pub use reduce::{Kept, Reduce, Reductions};
-pub use take::{At, Step, Take};
+pub use take::{At, Minus, Step, Take};
 
 use std::sync::Arc;
 
@@ -23,9 +23,13 @@ use ndarray::{ArrayD, Axis};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use assay_cache::Artifact;
+
 use super::{
-    donor::{Asked, Need, Vector},
+    donor::{Asked, Donor, Need, Vector},
+    edit::frozen,
     facts::ModelFacts,
+    probe::Material,
     site::{Extent, Site},
 };
 use crate::{Inputs, Mistake, Select};
@@ -59,6 +63,15 @@ pub struct Capture {
     /// With `unembed`: whether the final norm comes before it (it does by default).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub final_norm: Option<bool>,
+    /// The name of an input port that holds a raw capture of this site from another run on the same texts. What is
+    /// recorded is then the difference to it, which the reduction reduces: ["norm", "mean"] is how far values moved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minus: Option<String>,
+    /// The name of an input port, tensor[prompt], that says of each text how many of the selected positions count: the
+    /// last so many, and the others are as if the text lacked them. (A pair of texts is compared over a window that both
+    /// have.)
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
     /// The name of the output; without one, the site's.
     #[serde(default, rename = "as", skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -122,11 +135,19 @@ impl Capture {
         if self.k == Some(0) {
             found.push(Mistake::new(format!("{at}.k"), "there must be one to take"));
         }
+        if self.minus.is_some() && self.site.extent() == Extent::Pattern {
+            found.push(Mistake::new(format!("{at}.minus"), "a query's row has no fixed number of keys to subtract"));
+        }
         found
     }
 
     /// What cannot be recorded while texts are still being written.
     pub fn step_mistakes(&self, at: &str) -> Vec<Mistake> {
+        let whole = [("minus", self.minus.is_some()), ("window", self.window.is_some())];
+        if let Some((key, _)) = whole.into_iter().find(|(_, given)| *given) {
+            let help = "record it with a `forward` stage that reads the tokens";
+            return vec![Mistake::new(format!("{at}.{key}"), format!("`{key}` is about whole texts")).help(help)];
+        }
         let before = self.words().split_last().map_or(&[][..], |(_, before)| before);
         let problem = match before.iter().find(|word| word.over_positions()) {
             _ if self.uses(Reduce::ReceivedEntropy) => {
@@ -147,14 +168,17 @@ impl Capture {
         facts.site_mistakes(at, self.site, &self.layers, &self.heads)
     }
 
-    /// What it wants of an input port.
-    pub fn need(&self, at: &str) -> Option<Need> {
-        let port = self.direction.as_ref()?.port()?;
-        Some(Need::directions(format!("{at}.direction"), port, self.site))
+    /// What it wants of input ports.
+    pub fn needs(&self, at: &str) -> Vec<Need> {
+        let direction = self.direction.as_ref().and_then(Vector::port);
+        let direction = direction.map(|port| Need::directions(format!("{at}.direction"), port, self.site));
+        let minus = self.minus.as_ref().map(|port| Need::tokens(format!("{at}.minus"), port, self.site));
+        let window = self.window.as_ref().map(|port| Need::counts(format!("{at}.window"), port));
+        [direction, minus, window].into_iter().flatten().collect()
     }
 
     /// This capture on a model that has been asked for its [`mistakes`](Self::mistakes).
-    pub fn on(&self, facts: &ModelFacts, inputs: &Inputs) -> Result<Take, String> {
+    pub fn on(&self, facts: &ModelFacts, material: &Material) -> Result<Take, String> {
         let layers = facts.layers_at(self.site, &self.layers)?;
         let heads =
             (self.heads != Select::All).then(|| self.heads.indices(facts.heads_at(self.site), "head")).transpose()?;
@@ -167,7 +191,9 @@ impl Capture {
                 Reduce::Last => steps.push(Step::Last),
                 Reduce::MeanHeads => steps.push(Step::MeanHeads),
                 Reduce::Entropy => steps.push(Step::Entropy),
-                Reduce::Dot => steps.push(Step::Dot(Arc::new(self.direction(facts, inputs)?))),
+                Reduce::RelativeEntropy => steps.extend([Step::Entropy, Step::Relative]),
+                Reduce::Reciprocal => steps.push(Step::Reciprocal),
+                Reduce::Dot => steps.push(Step::Dot(Arc::new(self.direction(facts, material.inputs)?))),
                 Reduce::ReceivedEntropy => {
                     steps.push(Step::Mean);
                     ending = Ending::Received;
@@ -180,7 +206,16 @@ impl Capture {
                 Reduce::Surprisal => ending = Ending::Surprisal,
             }
         }
-        Ok(Take { site: self.site, layers, heads, at: At::Positions(self.positions.clone()), steps, ending })
+        let minus = self.minus.as_ref().map(|port| self.minus(port, facts, material)).transpose()?;
+        let window = self.window.as_ref().map(|port| windows(port, material)).transpose()?.map(Arc::new);
+        let at = At::Positions(self.positions.clone());
+        Ok(Take { site: self.site, layers, heads, at, minus, window, steps, ending })
+    }
+
+    fn minus(&self, port: &str, facts: &ModelFacts, material: &Material) -> Result<Minus, String> {
+        let donor = Donor::of(port, material.inputs)?;
+        donor.check(&self.asked(facts))?;
+        Ok(Minus { values: frozen(donor, material.prompts)?, heads: facts.heads_at(self.site).max(1) })
     }
 
     fn direction(&self, facts: &ModelFacts, inputs: &Inputs) -> Result<take::Direction, String> {
@@ -230,6 +265,7 @@ impl Capture {
         match (what, last) {
             (What::Index | What::Right, _) => None,
             (What::Probability, _) => Some("probability"),
+            _ if self.uses(Reduce::RelativeEntropy) || self.uses(Reduce::Reciprocal) => None,
             (_, _) if self.uses(Reduce::Entropy) || self.uses(Reduce::Surprisal) => Some("nats"),
             (_, Some(Reduce::Norm | Reduce::ReceivedEntropy)) => None,
             _ => (self.site == Site::Pattern && !self.uses(Reduce::Norm)).then_some("probability"),
@@ -259,4 +295,21 @@ impl Capture {
             _ => grid::picked(array, &chosen, axis),
         }
     }
+}
+
+/// How many of the selected positions count in each text.
+fn windows(port: &str, material: &Material) -> Result<Vec<usize>, String> {
+    let counts = match material.inputs.optional(port) {
+        Some(Artifact::Tensor(counts)) => counts,
+        _ => return Err(format!("the input `{port}` is no tensor")),
+    };
+    let labels = counts.axes.first().and_then(|axis| axis.labels.as_deref());
+    if labels.is_some_and(|own| own != material.prompts) || counts.shape() != [material.prompts.len()] {
+        return Err(format!("`{port}` must have a number for each prompt here, and it has other prompts"));
+    }
+    let count = |(n, prompt): (&f64, &String)| match *n {
+        n if n >= 1.0 && n.fract() == 0.0 => Ok(n as usize),
+        n => Err(format!("`{port}` has {n} for the prompt `{prompt}`: a window has at least one position")),
+    };
+    counts.data.to_f64().iter().zip(material.prompts).map(count).collect()
 }

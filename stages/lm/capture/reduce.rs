@@ -22,6 +22,9 @@ pub enum Reduce {
     MeanHeads,
     /// Of a `pattern`: the entropy of what each query attends to, −Σ p ln p over its keys, in nats.
     Entropy,
+    /// Of a `pattern`: that entropy divided by the largest that as many keys as a query has before it, and its own, can
+    /// have, H(p) / ln(q + 1), from 0 to 1; 0 at the first token.
+    RelativeEntropy,
     /// Of a `pattern`: w = the attention that each key receives, averaged over queries and normalised, without zeros;
     /// its entropy divided by the largest that so many keys can have, H(w) / log(number of keys), from 0 to 1; 0 where
     /// at most one key is left.
@@ -29,6 +32,8 @@ pub enum Reduce {
     /// How many directions positions take: with G = X Xᵀ of the chosen positions' vectors X (uncentred, heads side by
     /// side), tr(G)² / ‖G‖², in 64 bits. NaN where tr(G) < 1e-10, or of fewer than two positions.
     ParticipationRatio,
+    /// 1 / x of each number: of a `scale`, what the norm multiplies by.
+    Reciprocal,
     /// The dot product with `direction`.
     Dot,
     /// Of a residual stream: the logits that it gives, through the final norm unless `final-norm = false` (the "logit lens").
@@ -86,7 +91,10 @@ impl Reduce {
             Self::Norm if kept.last.is_none() => no("vectors, and here are single numbers"),
             Self::Mean | Self::Last if !kept.position => no("positions, and none are left"),
             Self::MeanHeads if !kept.head => no("heads, and here are none"),
-            Self::Entropy if kept.last != Some("key") => no("the site `pattern`, whose keys it is over"),
+            Self::Entropy | Self::RelativeEntropy if kept.last != Some("key") => {
+                no("the site `pattern`, whose keys it is over")
+            }
+            Self::RelativeEntropy if !kept.position => no("queries: write it before what makes one of all positions"),
             Self::ReceivedEntropy if kept != Kept::of(Site::Pattern) => no("the site `pattern`, as it is"),
             Self::ParticipationRatio if !vector || !kept.position => no("a vector at each position"),
             Self::Dot if !vector => no("vectors"),
@@ -95,7 +103,10 @@ impl Reduce {
             }
             Self::Surprisal if kept != Kept::of(Site::Logits) => no("the site `logits`, as it is"),
             Self::TopK if kept.last.is_none() => no("an axis to take the largest of, and here are single numbers"),
-            Self::Norm | Self::Entropy | Self::Dot | Self::Surprisal => Ok(Kept { last: None, ..kept }),
+            Self::Reciprocal => Ok(kept),
+            Self::Norm | Self::Entropy | Self::RelativeEntropy | Self::Dot | Self::Surprisal => {
+                Ok(Kept { last: None, ..kept })
+            }
             Self::Mean | Self::Last => Ok(Kept { position: false, ..kept }),
             Self::MeanHeads => Ok(Kept { head: false, ..kept }),
             Self::ReceivedEntropy => Ok(Kept { position: false, last: None, ..kept }),
@@ -189,6 +200,8 @@ mod tests {
             (Site::Z, r#"["mean", "last"]"#, "none are left"),
             (Site::AttnOut, r#""mean-heads""#, "heads"),
             (Site::Pattern, r#"["mean", "received-entropy"]"#, "as it is"),
+            (Site::Pattern, r#"["last", "relative-entropy"]"#, "before what makes one"),
+            (Site::Z, r#""relative-entropy""#, "`pattern`"),
             (Site::MlpPost, r#""unembed""#, "residual stream"),
             (Site::ResidPost, r#"["unembed", "mean"]"#, "write `mean` before it"),
             (Site::Logits, r#"["top-k", "mean"]"#, "comes last"),

@@ -1,6 +1,6 @@
 //! A capture on a model: what happens to a site's value on the device, before it leaves it.
 
-use std::{ops::Range, sync::Arc};
+use std::{fmt, ops::Range, sync::Arc};
 
 use burn::tensor::{Int, TensorData};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
@@ -12,6 +12,7 @@ use crate::{
         Tensor,
         batch::Batch,
         donor::Donor,
+        edit::{Replacement, Token},
         layers::linear::host,
         pass::Place,
         site::{Extent, Site},
@@ -39,6 +40,9 @@ pub enum Step {
     MeanHeads,
     /// −Σ p ln p over the last axis.
     Entropy,
+    /// Divided by ln(q + 1) at the position q; 0 at the first.
+    Relative,
+    Reciprocal,
     Dot(Arc<Direction>),
 }
 
@@ -50,6 +54,20 @@ pub struct Direction {
     pub heads: usize,
 }
 
+/// The values of another run on the same texts.
+#[derive(Clone)]
+pub struct Minus {
+    pub values: Replacement,
+    /// How many heads the site has, or 1.
+    pub heads: usize,
+}
+
+impl fmt::Debug for Minus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Minus").field("heads", &self.heads).finish_non_exhaustive()
+    }
+}
+
 /// A capture, checked against a model.
 #[derive(Clone, Debug)]
 pub struct Take {
@@ -58,6 +76,10 @@ pub struct Take {
     /// None: all.
     pub heads: Option<Vec<usize>>,
     pub at: At,
+    /// What is subtracted first.
+    pub minus: Option<Minus>,
+    /// How many of the positions count in each prompt, the last ones; none: all.
+    pub window: Option<Arc<Vec<usize>>>,
     /// What happens on the device, in order.
     pub steps: Vec<Step>,
     /// What happens after it.
@@ -65,13 +87,13 @@ pub struct Take {
 }
 
 /// For each row, the columns of this pass that stand at the places of the axis of positions.
-type Slots = Vec<Vec<Option<usize>>>;
+pub type Slots = Vec<Vec<Option<usize>>>;
 
 impl Take {
     /// The raw values of these layers of a site, at every position.
     pub fn raw(site: Site, layers: Vec<usize>) -> Self {
         let at = At::Positions(Select::All);
-        Self { site, layers, heads: None, at, steps: vec![], ending: Ending::Values }
+        Self { site, layers, heads: None, at, minus: None, window: None, steps: vec![], ending: Ending::Values }
     }
 
     pub fn looks_at(&self, place: Place) -> bool {
@@ -103,19 +125,24 @@ impl Take {
             At::Positions(_) => (0..batch.rows()).map(|row| self.slots(batch, row)).collect(),
         };
         let x = picked(x, self.positions(), &slots);
-        let there = slots.iter().map(|row| row.iter().map(Option::is_some).collect()).collect();
-        self.stepped(x, layer, there)
+        self.stepped(x, layer, &slots, batch)
     }
 
-    /// The steps, on values that stand at `there` of the places of each row.
-    pub fn stepped(&self, mut x: Tensor<4>, layer: usize, mut there: Vec<Vec<bool>>) -> Result<Tensor<4>, String> {
+    /// The steps, on values that stand at these columns of each row.
+    pub fn stepped(&self, mut x: Tensor<4>, layer: usize, slots: &Slots, batch: &Batch) -> Result<Tensor<4>, String> {
         let axis = self.positions();
+        let mut there: Vec<Vec<bool>> = slots.iter().map(|row| row.iter().map(Option::is_some).collect()).collect();
+        if let Some(minus) = &self.minus {
+            x = x.clone() - self.subtrahend(minus, &x, layer, slots, batch)?;
+        }
         for step in &self.steps {
             x = match step {
                 Step::Norm => (x.clone() * x).sum_dim(3).sqrt(),
                 Step::MeanHeads => x.mean_dim(self.head_axis()),
                 // 0 ln 0 is 0: the logarithm of the smallest normal number is as good as any.
                 Step::Entropy => (x.clone() * x.clamp_min(f32::MIN_POSITIVE).log()).sum_dim(3).neg(),
+                Step::Relative => x.clone() * self.shares_of_entropy(&x, slots, batch),
+                Step::Reciprocal => x.recip(),
                 Step::Dot(direction) => direction.times(x, layer, self.heads.as_deref())?,
                 Step::Mean => rows(x, axis, &there, |x, there| select(x, axis, there).mean_dim(axis)),
                 Step::Last => rows(x, axis, &there, |x, there| x.narrow(axis, there[there.len() - 1], 1)),
@@ -131,10 +158,64 @@ impl Take {
     pub fn slots(&self, batch: &Batch, row: usize) -> Vec<Option<usize>> {
         let real = &batch.real[row];
         let column = |position: usize| (real.start + position).checked_sub(batch.columns.start);
-        match &self.at {
+        let mut slots: Vec<Option<usize>> = match &self.at {
             At::Positions(select) => select.slots(real.len()).into_iter().map(|slot| slot.and_then(column)).collect(),
             At::Newest => vec![Some(batch.width() - 1)],
+        };
+        if let Some(window) = &self.window {
+            keep_last(&mut slots, window[batch.prompts[row]]);
         }
+        slots
+    }
+
+    /// The position in its text of a column of this pass.
+    fn position(&self, batch: &Batch, row: usize, column: usize) -> usize {
+        let real = &batch.real[row];
+        match self.at {
+            At::Positions(_) => batch.columns.start + column - real.start,
+            At::Newest => real.len() - 1,
+        }
+    }
+
+    /// What the other run had at these places, `[row, pos, head, d]`.
+    fn subtrahend(
+        &self,
+        minus: &Minus,
+        x: &Tensor<4>,
+        layer: usize,
+        slots: &Slots,
+        batch: &Batch,
+    ) -> Result<Tensor<4>, String> {
+        let [_, places, heads, d] = x.dims();
+        let mut values = vec![0.0; x.shape().num_elements()];
+        let each = slots.iter().enumerate().flat_map(|(row, slots)| slots.iter().enumerate().map(move |at| (row, at)));
+        for (row, (place, slot)) in each {
+            let Some(column) = *slot else { continue };
+            let (position, length) = (self.position(batch, row, column), batch.ends[row]);
+            let token =
+                Token { site: self.site, layer, heads: minus.heads, prompt: batch.prompts[row], position, length };
+            let other = (minus.values)(token, minus.heads * d)?.unwrap_or_default(); // [head, d], of all heads
+            let own = &mut values[(row * places + place) * heads * d..][..heads * d];
+            for (to, own) in own.chunks_exact_mut(d).enumerate() {
+                let head = self.heads.as_ref().map_or(to, |heads| heads[to]);
+                own.copy_from_slice(&other[head * d..][..d]);
+            }
+        }
+        Ok(Tensor::from_data(TensorData::new(values, x.dims()), &x.device()))
+    }
+
+    /// 1 / ln(q + 1) for the query q at each place, `[row, 1, query, 1]`; 0 at the first.
+    fn shares_of_entropy(&self, x: &Tensor<4>, slots: &Slots, batch: &Batch) -> Tensor<4> {
+        let places = x.dims()[2];
+        let share = |row: usize, place: usize| match slots[row].get(place).copied().flatten() {
+            Some(column) if self.position(batch, row, column) > 0 => {
+                ((self.position(batch, row, column) + 1) as f64).ln().recip() as f32
+            }
+            _ => 0.0,
+        };
+        let rows = slots.len();
+        let shares: Vec<f32> = (0..rows).flat_map(|row| (0..places).map(move |place| share(row, place))).collect();
+        Tensor::from_data(TensorData::new(shares, [rows, 1, places, 1]), &x.device())
     }
 
     /// Which axes are left before the ending.
@@ -142,6 +223,7 @@ impl Take {
         let mut kept = Kept::of(self.site);
         for step in &self.steps {
             match step {
+                Step::Relative | Step::Reciprocal => (),
                 Step::Norm | Step::Entropy | Step::Dot(_) => kept.last = None,
                 Step::Mean | Step::Last => kept.position = false,
                 Step::MeanHeads => kept.head = false,
@@ -222,6 +304,14 @@ impl Direction {
         let vector = Tensor::<4>::from_data(TensorData::new(values, [1, 1, heads, d]), &x.device());
         Ok((x * vector).sum_dim(3))
     }
+}
+
+/// Leaves the last so many columns.
+fn keep_last(slots: &mut [Option<usize>], count: usize) {
+    let mut columns: Vec<usize> = slots.iter().copied().flatten().collect();
+    columns.sort_unstable();
+    let first = columns.len().checked_sub(count).and_then(|at| columns.get(at).copied()).unwrap_or(0);
+    slots.iter_mut().for_each(|slot| *slot = slot.filter(|column| *column >= first));
 }
 
 /// These columns of each row, side by side; where a row lacks one, any.

@@ -179,6 +179,14 @@ impl Donor {
         Err(format!("the positions of `{}` are counted from the {counted}: write `align = \"{word}\"`", self.port))
     }
 
+    /// From where its positions are counted: from the end where all of them say so.
+    pub fn counted_from(&self, axis: &str) -> Align {
+        match self.labels(axis) {
+            Some(labels) if labels.iter().all(|label| *label < 0) => Align::End,
+            _ => Align::Start,
+        }
+    }
+
     /// The place of a position of a text of `length` tokens on this donor's axis of positions (or queries).
     pub fn beside(&self, prompt: usize, position: usize, length: usize, align: Align) -> Option<usize> {
         let axis = if self.has("position") { "position" } else { "query" };

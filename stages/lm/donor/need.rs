@@ -7,6 +7,7 @@ use crate::{
         facts::ModelFacts,
         site::{Extent, Site},
     },
+    tables::no_column,
 };
 
 /// What an edit or a capture wants of an input port.
@@ -16,6 +17,8 @@ pub struct Need {
     pub at: String,
     /// Axes that it may have.
     pub axes: Vec<Vec<&'static str>>,
+    /// The column that is read, where it is anything that reads as rows.
+    column: Option<String>,
 }
 
 /// Which layers and heads of how many are asked for, and how long vectors are where that is known.
@@ -41,7 +44,29 @@ fn token_axes(site: Site) -> Vec<&'static str> {
 
 impl Need {
     fn new(at: String, port: &str, axes: Vec<Vec<&'static str>>) -> Self {
-        Self { port: port.to_owned(), at, axes }
+        Self { port: port.to_owned(), at, axes, column: None }
+    }
+
+    /// Anything that reads as rows and has this column.
+    pub fn rows(at: String, port: &str, column: &str) -> Self {
+        Self { column: Some(column.to_owned()), ..Self::new(at, port, vec![]) }
+    }
+
+    /// Whether one thing could stand in the port for both.
+    pub fn fits(&self, other: &Self) -> bool {
+        match (&self.column, &other.column) {
+            (None, None) => self.axes.iter().any(|axes| other.axes.contains(axes)),
+            (Some(_), Some(_)) => true,
+            _ => false,
+        }
+    }
+
+    /// The column that it asks for and that arrives without it.
+    fn missing_column(&self, arrived: &Arrived) -> Option<Mistake> {
+        let columns = arrived.facts.get("columns")?.as_array()?;
+        let column = self.column.as_ref().filter(|column| !columns.iter().any(|known| known == column.as_str()))?;
+        let columns = columns.iter().filter_map(|column| column.as_str());
+        Some(Mistake::new(self.at.clone(), no_column(column, &arrived.from, columns)))
     }
 
     /// A raw capture: the values of every token.
@@ -73,8 +98,16 @@ impl Need {
         Self::new(at, port, axes.into_iter().filter(fits).collect())
     }
 
+    /// A number for each prompt.
+    pub fn counts(at: String, port: &str) -> Self {
+        Self::new(at, port, vec![vec!["prompt"]])
+    }
+
     pub fn types(&self) -> Vec<PortType> {
-        self.axes.iter().map(|axes| PortType::tensor(axes)).collect()
+        match self.column {
+            Some(_) => ["table", "record", "tensor"].map(PortType::of).to_vec(),
+            None => self.axes.iter().map(|axes| PortType::tensor(axes)).collect(),
+        }
     }
 }
 
@@ -114,6 +147,9 @@ impl Asked {
 
     /// What facts rule out of what arrives at a port.
     pub fn mistakes(&self, need: &Need, arrived: &Arrived) -> Option<Mistake> {
+        if need.column.is_some() {
+            return need.missing_column(arrived);
+        }
         let number = |name: &str| arrived.facts[name].as_u64().map(|count| count as usize);
         let labels = |name: &str| serde_json::from_value::<Vec<i64>>(arrived.facts[name].clone()).ok();
         let (layer, head) = (labels("layer"), labels("head"));

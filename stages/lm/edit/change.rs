@@ -7,7 +7,7 @@ use std::{fmt, sync::Arc};
 use burn::tensor::{Bool, TensorData};
 use rayon::prelude::*;
 
-use super::{Replacement, Token};
+use super::{Dropout, Over, Replacement, Token, clamp};
 use crate::{
     Select,
     lm::{
@@ -33,9 +33,11 @@ pub enum Op {
     /// Other values in their place.
     Put(Replacement),
     /// Vectors of this norm.
-    Norm(f64),
-    /// Vectors of this standard deviation about their own mean.
-    Spread(f64),
+    Norm(f64, Over),
+    /// Vectors of this standard deviation about their own mean; over a batch, about its mean.
+    Spread(f64, Over),
+    /// A share of them is lost.
+    Drop(Dropout),
 }
 
 /// An edit, checked against a model.
@@ -57,8 +59,9 @@ impl fmt::Debug for Op {
             Self::Add(_) => "Add",
             Self::AddRelative(_) => "AddRelative",
             Self::Put(_) => "Put",
-            Self::Norm(_) => "Norm",
-            Self::Spread(_) => "Spread",
+            Self::Norm(..) => "Norm",
+            Self::Spread(..) => "Spread",
+            Self::Drop(_) => "Drop",
         })
     }
 }
@@ -107,10 +110,33 @@ impl Change {
 
     /// `[row, pos, head, d]` (or `[row, head, query, key]`), edited; or why it cannot be.
     pub fn apply(&self, place: Place, x: Tensor<4>, batch: &Batch) -> Result<Tensor<4>, String> {
+        match self.op {
+            Op::Drop(dropout) => return Ok(dropout.apply(place, x, batch)),
+            Op::Norm(norm, Over::Batch) => {
+                return Ok(self.over_batch(x, batch, |x, tokens| clamp::norm_over(x, tokens, norm)));
+            }
+            Op::Spread(std, Over::Batch) => {
+                return Ok(self.over_batch(x, batch, |x, tokens| clamp::spread_over(x, tokens, std)));
+            }
+            _ => (),
+        }
         if place.site.extent() == Extent::Pattern {
             return Ok(self.changed(place, x.swap_dims(1, 2), batch)?.swap_dims(1, 2));
         }
         self.changed(place, x, batch)
+    }
+
+    /// All tokens that are meant, changed together, `[row, pos, 1, d]`.
+    fn over_batch(
+        &self,
+        x: Tensor<4>,
+        batch: &Batch,
+        change: impl Fn(Tensor<4>, &clamp::Tokens) -> Tensor<4>,
+    ) -> Tensor<4> {
+        match clamp::Tokens::of(batch, |row, column| self.means(row, column, batch), &x) {
+            Some(tokens) => tokens.put(change(x.clone(), &tokens), x),
+            None => x,
+        }
     }
 
     /// `[row, pos, head, d]`, or a pattern's `[row, query, head, key]`
@@ -128,13 +154,9 @@ impl Change {
             Op::Add(_) => x.clone() + values(),
             Op::AddRelative(_) => x.clone() + values() * (x.clone() * x.clone()).mean_dim(3).sqrt(),
             Op::Put(_) => values(),
-            Op::Norm(norm) => x.clone() * ratio(*norm, (x.clone() * x.clone()).sum_dim(3).sqrt()),
-            Op::Spread(std) => {
-                let mean = x.clone().mean_dim(3); // [row, pos, head, 1]
-                let rest = x.clone() - mean.clone();
-                let own = (rest.clone() * rest.clone()).mean_dim(3).sqrt();
-                mean + rest * ratio(*std, own)
-            }
+            Op::Norm(norm, _) => clamp::norm(x.clone(), *norm),
+            Op::Spread(std, _) => clamp::spread(x.clone(), *std),
+            Op::Drop(dropout) => dropout.apply(place, x.clone(), batch),
         };
         Ok(x.mask_where(mask, edited))
     }
@@ -223,10 +245,4 @@ impl Change {
     fn means_head(&self, head: usize) -> bool {
         self.heads.get(head).copied().unwrap_or(true)
     }
-}
-
-/// `target / own`, and 1 where `own` is 0.
-fn ratio(target: f64, own: Tensor<4>) -> Tensor<4> {
-    let none = own.clone().equal_elem(0.0);
-    (own.recip() * target).mask_fill(none, 1.0)
 }

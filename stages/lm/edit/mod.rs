@@ -1,20 +1,27 @@
 //! Changes made at a site while a model runs: which layers, heads and positions, and what happens there.
 //!
 //! Edits are part of a call, never attached to a model. An edit that changes nothing changes no bit; what it does at a
-//! token depends on that token's values, prompt, layer and position, never on what shares its batch.
+//! token depends on that token's values, prompt, layer and position, never on what shares its batch. (While a model is
+//! trained, a batch is part of what is computed: clamps over it and dropout are for training alone.)
 //!
 //! | to find | look in |
 //! | --- | --- |
 //! | how values are changed on the device | `change.rs` |
 //! | Gaussian noise | `noise.rs` |
+//! | clamps | `clamp.rs` |
+//! | dropout | `dropout.rs` |
 //! | values from other stages, laid beside a text | `put.rs` |
 
 mod change;
+mod clamp;
+mod dropout;
 mod noise;
 mod put;
 
 pub use change::{Addend, Change, Op};
-pub use put::{mean, resampled};
+pub use clamp::{Measured, Over, Size};
+pub use dropout::Dropout;
+pub use put::{frozen, mean, resampled};
 
 use std::sync::Arc;
 
@@ -106,12 +113,16 @@ edits! {
     /// Gives the vector of each token (of each head of a token) another norm, or another spread about its own mean. A
     /// vector of zeros, or without spread, stays as it is. Exactly one of `norm` and `std`.
     Clamp {
-        /// x · norm / ‖x‖
+        /// x · norm / ‖x‖; over a batch, x · norm / (the mean of ‖x‖ over its tokens).
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        norm: Option<f64>,
-        /// m + (x − m) · std / s, with m and s the mean and the standard deviation (ddof 0) over the vector's numbers.
+        norm: Option<Size>,
+        /// m + (x − m) · std / s, with m and s the mean and the standard deviation (ddof 0) over the vector's numbers;
+        /// over a batch, m is each dimension's mean over its tokens, and s is over all numbers of x − m.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        std: Option<f64>,
+        std: Option<Size>,
+        /// What has this norm or spread.
+        #[serde(default, skip_serializing_if = "is_token")]
+        over: Over,
     }
     /// Replaces the values by their mean over a corpus, the same at every position.
     Mean {
@@ -141,7 +152,7 @@ edits! {
         align: Align,
     }
     /// Puts back the values that another run on the same texts had, so that they do not respond to other edits. Every
-    /// value must be there.
+    /// value must be there: of a capture of the last 16 positions, `positions = "-16.."` are.
     Freeze {
         /// The name of an input port that holds a raw capture of this site from that run.
         from: String,
@@ -150,6 +161,10 @@ edits! {
 
 fn one() -> f64 {
     1.0
+}
+
+fn is_token(over: &Over) -> bool {
+    *over == Over::Token
 }
 
 impl Edit {
@@ -174,19 +189,29 @@ impl Edit {
             Self::Scale { factor, .. } | Self::Steer { factor, .. } if !factor.is_finite() => {
                 wrong("factor", format!("a factor is a finite number, not {factor}"));
             }
-            Self::Clamp { norm, std, .. } => match (norm, std) {
-                (Some(target), None) | (None, Some(target)) if target.is_finite() && *target >= 0.0 => (),
-                (Some(_), None) | (None, Some(_)) => {
-                    wrong("op", "a norm or a standard deviation is 0 or more".to_owned())
+            Self::Clamp { norm, std, over, .. } => {
+                if *over == Over::Batch && site.extent() != Extent::Residual {
+                    wrong("over", "only vectors as wide as the residual stream are clamped over a batch".to_owned());
                 }
-                _ => wrong("op", "a clamp has exactly one of `norm` and `std`".to_owned()),
-            },
+                match (norm, std) {
+                    (Some(target), None) => target.mistake().into_iter().for_each(|message| wrong("norm", message)),
+                    (None, Some(target)) => target.mistake().into_iter().for_each(|message| wrong("std", message)),
+                    _ => wrong("op", "a clamp has exactly one of `norm` and `std`".to_owned()),
+                }
+            }
             _ => (),
         }
         if site == Site::Logits {
             return found.into_iter().map(|mistake| mistake.help("edit `resid_post` of the last layer")).collect();
         }
         found
+    }
+
+    /// Why it is for training alone, where it is.
+    pub fn only_in_training(&self, at: &str) -> Option<Mistake> {
+        let Self::Clamp { over: Over::Batch, .. } = self else { return None };
+        let message = "over a batch, what a text gives would depend on the texts that share it: only `train` does this";
+        Some(Mistake::new(format!("{at}.over"), message).help("leave `over` out to clamp each token by itself"))
     }
 
     /// Why this operation has no meaning at a site.
@@ -217,6 +242,8 @@ impl Edit {
             Self::Resample { from, .. } | Self::Patch { from, .. } | Self::Freeze { from, .. } => {
                 Some(Need::tokens(format!("{at}.from"), from, site))
             }
+            Self::Clamp { norm: Some(target), .. } => target.need(format!("{at}.norm.column")),
+            Self::Clamp { std: Some(target), .. } => target.need(format!("{at}.std.column")),
             _ => None,
         }
     }
@@ -255,8 +282,9 @@ impl Edit {
                     None => return Ok(None),
                 }
             }
-            Self::Clamp { norm: Some(norm), .. } => Op::Norm(*norm),
-            Self::Clamp { std, .. } => Op::Spread(std.unwrap_or_default()),
+            Self::Clamp { norm: Some(norm), over, .. } => Op::Norm(norm.size(material.inputs)?, *over),
+            Self::Clamp { std: Some(std), over, .. } => Op::Spread(std.size(material.inputs)?, *over),
+            Self::Clamp { .. } => return Err("a clamp has exactly one of `norm` and `std`".to_owned()),
             Self::Mean { from, .. } => Op::Put(put::mean(&donor(from)?, &layers, count.max(1))?),
             Self::Resample { from, align, seed, .. } => {
                 Op::Put(put::resampled(donor(from)?, *align, seed.0, material.prompts.len())?)

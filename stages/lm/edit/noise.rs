@@ -3,10 +3,8 @@
 
 use std::sync::Arc;
 
-use rand_chacha::rand_core::Rng;
-
 use super::Addend;
-use crate::{Purpose, lm::site::Site, rng};
+use crate::{Purpose, lm::site::Site, normal_pair, rng};
 
 /// Noise of this standard deviation.
 pub fn gaussian(seed: u64, std: f64) -> Addend {
@@ -23,16 +21,8 @@ pub fn gaussian(seed: u64, std: f64) -> Addend {
                 stream
             }
         };
-        let mut values: Vec<f32> = (0..pairs).flat_map(|_| pair(&mut stream, std)).collect();
+        let mut values: Vec<f32> = (0..pairs).flat_map(|_| normal_pair(std, &mut stream)).collect();
         values.truncate(count);
         values
     })
-}
-
-/// Two independent normal draws from two words (Box and Muller's transform).
-fn pair(stream: &mut impl Rng, std: f64) -> [f32; 2] {
-    let unit = |word: u32| (f64::from(word) + 0.5) / 4_294_967_296.0; // in (0, 1)
-    let radius = std * (-2.0 * unit(stream.next_u32()).ln()).sqrt();
-    let (sin, cos) = (std::f64::consts::TAU * unit(stream.next_u32())).sin_cos();
-    [(radius * cos) as f32, (radius * sin) as f32]
 }

@@ -55,13 +55,13 @@ pub fn patched(donor: Donor, align: Align, prompts: usize) -> Result<Replacement
 /// The value of a run on the same texts.
 pub fn frozen(donor: Donor, prompts: &[String]) -> Result<Replacement, String> {
     if donor.prompts.as_deref().is_some_and(|own| own != prompts) || donor.len("prompt") != prompts.len() {
-        return Err(format!("`{}` has other prompts than this stage: to freeze, they must be the same", donor.port()));
+        return Err(format!("`{}` has other prompts than this stage: they must be the same", donor.port()));
     }
-    donor.check_alignment(Align::Start, if donor.has("query") { "query" } else { "position" })?;
-    Ok(Arc::new(move |token, count| match value(&donor, token.prompt, token.position, Align::Start, token, count)? {
+    let align = donor.counted_from(if donor.has("query") { "query" } else { "position" });
+    Ok(Arc::new(move |token, count| match value(&donor, token.prompt, token.position, align, token, count)? {
         Some(values) => Ok(Some(values)),
         None => Err(format!(
-            "`{}` holds nothing of prompt {} at position {} of layer {}: to freeze, all must be there",
+            "`{}` holds nothing of prompt {} at position {} of layer {}: all must be there",
             donor.port(),
             token.prompt,
             token.position,

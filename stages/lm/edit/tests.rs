@@ -106,6 +106,79 @@ fn clamps_set_the_norm_or_the_spread_of_each_head() {
     assert_eq!(spread[..4], x[..4]);
 }
 
+/// What a clamp over a batch makes of two texts of two tokens and of one, `[row, pos, d]`, the last of them padding.
+fn over_batch(toml: &str, inputs: &Inputs) -> Vec<f32> {
+    let toml = format!("op = \"clamp\"\nsite = \"ln_final.normalized\"\nover = \"batch\"\n{toml}");
+    let change = change(&toml, inputs, &["a", "b"]).unwrap().expect("it changes something");
+    let x = vec![3.0f32, 4.0, 0.0, 2.0, 6.0, 0.0, 50.0, 60.0];
+    let x = Tensor::<4>::from_data(TensorData::new(x, [2, 2, 1, 2]), &device());
+    let batch = Batch::right_padded(&[(0, &[5, 6]), (1, &[7])]);
+    host(change.apply(Place::of(Site::LnFinalNormalized, 0), x, &batch).unwrap())
+}
+
+fn assert_close(ours: &[f32], expected: &[f32]) {
+    assert!(ours.len() == expected.len() && ours.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-5), "{ours:?}");
+}
+
+/// Norms 5, 2 and 6, mean 13/3. Means by dimension 3 and 2, variances 6 and 8/3, of all numbers 13/3.
+#[test]
+fn a_clamp_over_a_batch_gives_all_of_it_one_size() {
+    let norm = over_batch("norm = 26.0", &Inputs::default());
+    assert_close(&norm, &[18.0, 24.0, 0.0, 12.0, 36.0, 0.0, 50.0, 60.0]);
+    let size = 2.0 * (13.0f32 / 3.0).sqrt();
+    let spread = over_batch(&format!("std = {size}"), &Inputs::default());
+    assert_close(&spread, &[3.0, 6.0, -3.0, 2.0, 9.0, -2.0, 50.0, 60.0]);
+    // Of the first tokens alone: norms 5 and 6.
+    let first = over_batch("norm = 11.0\npositions = 0", &Inputs::default());
+    assert_close(&first, &[6.0, 8.0, 0.0, 2.0, 12.0, 0.0, 50.0, 60.0]);
+}
+
+#[test]
+fn a_size_may_be_the_last_one_of_a_column() {
+    let column = assay_cache::Table::default().with("normalized_norm", assay_cache::Values::Float(vec![1.0, 26.0]));
+    let log = |table| inputs(vec![("log", Artifact::Table(table))]);
+    let toml = "norm = { from = \"log\", column = \"normalized_norm\" }";
+    assert_close(&over_batch(toml, &log(column.clone()))[..2], &[18.0, 24.0]);
+    let clamp = format!("op = \"clamp\"\nsite = \"z\"\n{toml}");
+    let lacking = assay_cache::Table::default().with("norm", assay_cache::Values::Float(vec![1.0]));
+    assert!(change(&clamp, &log(lacking), &["a"]).unwrap_err().contains("no column `normalized_norm`"));
+    let negative = assay_cache::Table::default().with("normalized_norm", assay_cache::Values::Float(vec![-1.0]));
+    assert!(change(&clamp, &log(negative), &["a"]).unwrap_err().contains("0 or more, not -1"));
+}
+
+/// Central differences of Σ weight · clamped, against autodiff; one token is nothing, whose norm has no slope.
+#[test]
+fn gradients_flow_through_clamps() {
+    const POINT: [f32; 8] = [3.0, 4.0, 0.0, 0.0, 6.0, -1.0, 0.5, 2.0];
+    const WEIGHTS: [f32; 8] = [0.3, -0.7, 1.1, 0.2, -0.4, 0.9, 0.6, -0.5];
+    let batch = Batch::right_padded(&[(0, &[5, 6]), (1, &[7, 8])]);
+    let place = Place::of(Site::ResidPost, 0);
+    for clamp in ["norm = 2.0", "std = 0.5", "norm = 2.0\nover = \"batch\"", "std = 0.5\nover = \"batch\""] {
+        let toml = format!("op = \"clamp\"\nsite = \"resid_post\"\n{clamp}");
+        let change = change(&toml, &Inputs::default(), &[]).unwrap().unwrap();
+        let sum = |x: Tensor<4>| {
+            let weights = Tensor::<4>::from_data(TensorData::new(WEIGHTS.to_vec(), [2, 2, 1, 2]), &x.device());
+            (change.apply(place, x, &batch).unwrap() * weights).sum()
+        };
+        let at = |x: &[f32], device: &crate::lm::Device| {
+            Tensor::<4>::from_data(TensorData::new(x.to_vec(), [2, 2, 1, 2]), device)
+        };
+        let autodiff = crate::lm::Device::autodiff(device());
+        let leaf = at(&POINT, &autodiff).require_grad();
+        let slopes = host(leaf.grad(&sum(leaf.clone()).backward()).unwrap());
+        assert!(slopes.iter().all(|slope| slope.is_finite()), "{clamp}: {slopes:?}");
+        for i in [0, 1, 4, 5, 6, 7] {
+            let moved = |by: f32| {
+                let mut x = POINT;
+                x[i] += by;
+                host(sum(at(&x, &device())))[0]
+            };
+            let slope = (moved(1e-2) - moved(-1e-2)) / 2e-2;
+            assert!((slope - slopes[i]).abs() < 2e-3, "{clamp} {i}: {slope} {}", slopes[i]);
+        }
+    }
+}
+
 /// The same draws, in units of the root mean square of each head's vector.
 #[test]
 fn relative_noise_is_noise_times_the_root_mean_square() {
@@ -275,7 +348,8 @@ fn what_has_no_meaning_is_refused() {
         ("op = \"clamp\"\nsite = \"ln1.scale\"\nnorm = 1.0", "one number"),
         ("op = \"clamp\"\nsite = \"z\"", "exactly one"),
         ("op = \"clamp\"\nsite = \"z\"\nnorm = 1.0\nstd = 1.0", "exactly one"),
-        ("op = \"clamp\"\nsite = \"z\"\nnorm = -1.0", "0 or more"),
+        ("op = \"clamp\"\nsite = \"z\"\nnorm = -1.0", "edits[0].norm: a norm or a standard deviation is 0 or more"),
+        ("op = \"clamp\"\nsite = \"z\"\nnorm = 1.0\nover = \"batch\"", "as wide as the residual stream"),
         ("op = \"noise\"\nsite = \"z\"\nstd = -1.0\nseed = 1", "0 or more"),
         ("op = \"noise\"\nsite = \"pattern\"\nstd = 1.0\nrelative = true\nseed = 1", "absolute"),
         ("op = \"patch\"\nsite = \"pattern\"\nfrom = \"x\"\nalign = \"end\"", "side by side from the start"),

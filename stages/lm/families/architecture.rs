@@ -116,7 +116,7 @@ impl Architecture {
             Site::MlpIn | Site::MlpOut => mlp,
             Site::Ln1Scale => norms,
             Site::Ln2Scale => norms && mlp,
-            Site::LnFinalScale => self.norm.is_some(),
+            Site::LnFinalScale | Site::LnFinalNormalized => self.norm.is_some(),
             Site::RotQ | Site::RotK => turning,
             _ => true,
         };

@@ -243,7 +243,8 @@ mod tests {
     fn attention_alone_has_no_sites_of_mlps_or_norms() {
         let toml = "num-hidden-layers = 1\nintermediate-size = 0\nnorm = \"none\"\npositions = \"rotary\"";
         let sites = architecture(&described(toml).config(Some(10), None).unwrap()).unwrap().sites();
-        for lacking in [Site::MlpIn, Site::MlpOut, Site::ResidMid, Site::Ln1Scale, Site::Ln2Scale, Site::LnFinalScale] {
+        let norms = [Site::Ln1Scale, Site::Ln2Scale, Site::LnFinalScale, Site::LnFinalNormalized];
+        for lacking in [Site::MlpIn, Site::MlpOut, Site::ResidMid].into_iter().chain(norms) {
             assert!(!sites.contains(&lacking), "{lacking:?}");
         }
         assert!(sites.contains(&Site::Z) && sites.contains(&Site::RotQ) && sites.contains(&Site::ResidPost));

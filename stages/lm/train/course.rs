@@ -5,21 +5,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use assay_cache::{Artifact, Table, Unit, Weights};
+use assay_cache::{Artifact, Unit, Weights};
 use ndarray::{ArrayD, IxDyn};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     adam::{Adam, Moving},
+    diary::Diary,
     freeze::Freeze,
     gauge::Gauge,
-    learner::{Learner, Moved},
-    reading::Reading,
+    learner::{Learner, Moved, Step},
     schedule::Schedule,
     texts::Texts,
 };
-use crate::{Ctx, Failure};
+use crate::{Ctx, Failure, lm::edit::Dropout};
 
 /// How a model is trained.
 pub struct Course<'a> {
@@ -30,6 +30,8 @@ pub struct Course<'a> {
     pub schedule: Schedule,
     pub warmup: u64,
     pub freeze: &'a [Freeze],
+    /// The share of numbers that is dropped; 0: none.
+    pub dropout: f64,
     pub seed: u64,
     pub log: Log,
     /// Steps between checkpoints; none: as many as take ten seconds.
@@ -42,19 +44,21 @@ pub struct Course<'a> {
 pub struct Log {
     /// Steps between two looks.
     pub every: u64,
-    /// Steps between two looks while the accuracy on held-out texts is inside `between`.
+    /// Steps between two looks while the accuracy at the last token of held-out texts is inside `between`.
     pub closely: u64,
     /// The accuracies between which a run is looked at closely.
     pub between: [f64; 2],
+    /// Steps over which the drift of attention is taken: where there was no look so many steps ago, since the one before.
+    pub lag: u64,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Self { every: 100, closely: 10, between: [0.15, 0.85] }
+        Self { every: 100, closely: 10, between: [0.15, 0.85], lag: 500 }
     }
 }
 
-/// A run is looked at at these steps in any case.
+/// A run is looked at at multiples of this in any case.
 const ALWAYS: u64 = 500;
 
 /// Work that a kill may cost.
@@ -70,12 +74,15 @@ impl Log {
 }
 
 impl Course<'_> {
-    /// Takes every step, or goes on after the last checkpoint; the weights are then the learner's. Gives back the log.
-    pub fn run(&self, learner: &mut Learner, gauge: &Gauge, train: &Texts, ctx: &dyn Ctx) -> Result<Table, Failure> {
-        let (mut step, mut readings) = match ctx.last_checkpoint()? {
-            Some((step, state)) => (step, restored(state, learner)?),
-            None => (0, vec![gauge.read(0, learner)?]),
+    /// Takes every step, or goes on after the last checkpoint; the weights are then the learner's. Gives back what was noted.
+    pub fn run(&self, learner: &mut Learner, gauge: &Gauge, train: &Texts, ctx: &dyn Ctx) -> Result<Diary, Failure> {
+        let (mut step, mut diary) = match ctx.last_checkpoint()? {
+            Some((step, state)) => (step, restored(state, self.log.lag, learner)?),
+            None => (0, Diary::new(self.log.lag)),
         };
+        if diary.readings.is_empty() {
+            diary.look(0, gauge, learner)?;
+        }
         let (mut saved, mut saved_at) = (step, Instant::now());
         while step < self.steps {
             let due = match self.checkpoint_every {
@@ -83,28 +90,29 @@ impl Course<'_> {
                 None => saved_at.elapsed() >= PAUSE && step > saved,
             };
             if due || ctx.stopping() {
-                ctx.checkpoint(step, &state(learner, &readings))?;
+                ctx.checkpoint(step, &state(learner, &diary))?;
                 (saved, saved_at) = (step, Instant::now());
                 ctx.go_on()?;
             }
             step += 1;
             ctx.progress(step, self.steps, "steps");
             self.take(step, learner, train)?;
-            let accuracy = readings.last().map_or(0.0, |reading| reading.test.accuracy);
+            let accuracy = diary.readings.last().map_or(0.0, |reading| reading.test.last_accuracy);
             if step == self.steps || self.log.looks(step, accuracy) {
-                let reading = gauge.read(step, learner)?;
-                still_a_number(step, reading.train.loss)?;
-                readings.push(reading);
+                still_a_number(step, diary.look(step, gauge, learner)?.train.loss)?;
             }
+            diary.digest(step, step == self.steps, || weights(learner));
         }
-        Ok(Reading::table(&readings, &learner.facts))
+        Ok(diary)
     }
 
     fn take(&self, step: u64, learner: &mut Learner, train: &Texts) -> Result<(), Failure> {
         let seen = train.seen_at(step, self.batch.unwrap_or(train.count()), self.seed);
         let rate = self.schedule.rate(step, self.steps, self.warmup);
-        let predictions = learner.step(&train.lesson(&seen), step, &self.adam, rate, self.freeze)?;
-        still_a_number(step, predictions.loss())
+        let dropout = (self.dropout > 0.0).then_some(Dropout { rate: self.dropout, seed: self.seed, step });
+        let step = Step { number: step, adam: &self.adam, rate, freeze: self.freeze, dropout };
+        let predictions = learner.step(&train.lesson(&seen), &step)?;
+        still_a_number(step.number, predictions.loss())
     }
 }
 
@@ -118,21 +126,22 @@ fn still_a_number(step: u64, loss: f64) -> Result<(), Failure> {
 }
 
 /// All that the rest of a run depends on.
-fn state(learner: &Learner, readings: &[Reading]) -> Unit {
+fn state(learner: &Learner, diary: &Diary) -> Unit {
     let part = |of: fn(&Moving) -> &Vec<f32>| {
         let tensors = learner.weights.0.iter().map(|(name, (shape, moving))| (name.clone(), array(shape, of(moving))));
         Artifact::Weights(Weights(tensors.collect()))
     };
-    Unit::from([
+    let mut state = Unit::from([
         ("values".to_owned(), part(|moving| &moving.values)),
         ("mean".to_owned(), part(|moving| &moving.mean)),
         ("square".to_owned(), part(|moving| &moving.square)),
-        ("log".to_owned(), Artifact::Record(serde_json::to_value(readings).expect("readings are plain data"))),
-    ])
+    ]);
+    diary.write(&mut state);
+    state
 }
 
-/// Puts a checkpoint's weights into the learner, and gives back what was read so far.
-fn restored(mut state: Unit, learner: &mut Learner) -> Result<Vec<Reading>, Failure> {
+/// Puts a checkpoint's weights into the learner, and gives back what was noted so far.
+fn restored(mut state: Unit, lag: u64, learner: &mut Learner) -> Result<Diary, Failure> {
     let strange = |what: &str| Failure::fatal(format!("the checkpoint of an interrupted run has no `{what}`"));
     let mut part = |name: &str| match state.remove(name) {
         Some(Artifact::Weights(Weights(tensors))) => Ok(tensors),
@@ -147,10 +156,7 @@ fn restored(mut state: Unit, learner: &mut Learner) -> Result<Vec<Reading>, Fail
         moved.insert(name, (shape, Moving { values: flat(values), mean: moments.0, square: moments.1 }));
     }
     learner.weights = Moved(moved);
-    match state.remove("log") {
-        Some(Artifact::Record(log)) => serde_json::from_value(log).map_err(|_| strange("log")),
-        _ => Err(strange("log")),
-    }
+    Diary::read(&mut state, lag).ok_or_else(|| strange("log"))
 }
 
 fn array(shape: &[usize], values: &[f32]) -> ArrayD<f32> {

@@ -1,9 +1,11 @@
-//! Looks at a model while it is trained: how it predicts, and how large its weights and its stream are.
+//! Looks at a model while it is trained: how it predicts, and how large its weights and what flows through it are.
 
 use super::{
     learner::{Learner, predict},
     loss::Predictions,
     reading::{Reading, Score},
+    routing::{Attention, Patterns},
+    stream::{Cloud, Stream},
     texts::{Lesson, Texts},
 };
 use crate::{
@@ -21,85 +23,95 @@ const LEARNED: usize = 1024;
 pub struct Gauge {
     train: Texts,
     test: Texts,
-    probe: Probe,
+    /// For texts that are learned: of these only the predictions are noted.
+    plain: Probe,
+    /// For texts held out.
+    inside: Probe,
+}
+
+/// What was noted inside a model.
+#[derive(Default)]
+struct Inside {
+    stream: Vec<Stream>,
+    patterns: Patterns,
+    /// Of what the final norm gives, where there is one.
+    normalized: Option<Cloud>,
 }
 
 impl Gauge {
     /// Looks at these texts, under the same changes as training.
     pub fn new(train: Texts, test: Texts, changes: Vec<Change>, facts: &ModelFacts) -> Self {
-        let stream = Take::raw(Site::ResidPost, (0..facts.layers).collect());
-        Self { train, test, probe: Probe { changes, takes: vec![stream] } }
+        let layers = || (0..facts.layers).collect();
+        let mut takes = vec![Take::raw(Site::ResidPost, layers()), Take::raw(Site::Pattern, layers())];
+        if facts.sites.contains(&Site::LnFinalNormalized) {
+            takes.push(Take::raw(Site::LnFinalNormalized, vec![0]));
+        }
+        let plain = Probe { changes: changes.clone(), takes: vec![] };
+        Self { train, test, plain, inside: Probe { changes, takes } }
     }
 
-    pub fn read(&self, step: u64, learner: &Learner) -> Result<Reading, Failure> {
+    /// What there is to note at a step, and where heads look.
+    pub fn read(&self, step: u64, learner: &Learner) -> Result<(Reading, Attention), Failure> {
         let model = learner.model()?;
-        let (train, _) = self.score(&model, &self.train, LEARNED);
-        let (test, stream) = self.score(&model, &self.test, usize::MAX);
+        let (train, _) = score(&model, &self.train, LEARNED, &self.plain)?;
+        let (test, inside) = score(&model, &self.test, usize::MAX, &self.inside)?;
         let norm = |values: &[f32]| values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
         let all = || learner.weights.0.iter().map(|(name, (_, moving))| (name, moving.values.as_slice()));
         let values = all().filter(|(name, _)| name.ends_with("self_attn.v_proj.weight"));
         let last = all().find(|(name, _)| *name == "model.norm.weight").map(|(_, weights)| weights);
-        Ok(Reading {
+        let reading = Reading {
             step,
             train,
             test,
-            resid_norm: stream.iter().map(|layer| layer.norm / layer.tokens).collect(),
-            resid_std: stream.iter().map(|layer| layer.std / layer.tokens).collect(),
+            resid_norm: inside.stream.iter().map(Stream::norm).collect(),
+            resid_std: inside.stream.iter().map(Stream::std).collect(),
             final_norm: last.map(|weights| weights.iter().map(|x| f64::from(*x)).sum::<f64>() / weights.len() as f64),
+            normalized: inside.normalized.map(|cloud| [cloud.norm(), cloud.std()]),
             value_norm: values.map(|(_, weights)| norm(weights).sqrt()).sum(),
             weight_norm: all().map(|(_, weights)| norm(weights)).sum::<f64>().sqrt(),
-        })
-    }
-
-    /// Over the first `most` of some texts.
-    fn score(&self, model: &Model, texts: &Texts, most: usize) -> (Score, Vec<Stream>) {
-        let mut all = Predictions { losses: vec![], right: vec![], margins: vec![] };
-        let mut last = vec![];
-        let mut stream = vec![Stream::default(); model.facts.layers];
-        let indices: Vec<usize> = (0..texts.count().min(most)).collect();
-        for group in indices.chunks(TOGETHER) {
-            let lesson = texts.lesson(group);
-            let (predictions, layers) = predict(model, &lesson, &self.probe);
-            last.extend(lesson.last.iter().map(|place| predictions.right[*place]));
-            for (sums, layer) in stream.iter_mut().zip(layers) {
-                sums.add(&layer, &lesson, model.facts.d_model);
-            }
-            all.losses.extend(predictions.losses);
-            all.right.extend(predictions.right);
-            all.margins.extend(predictions.margins);
-        }
-        let right = last.iter().filter(|right| **right).count();
-        let score = Score {
-            loss: all.loss(),
-            accuracy: all.accuracy(),
-            last_accuracy: right as f64 / last.len() as f64,
-            margin: all.margin(),
+            geometry: None,
         };
-        (score, stream)
+        Ok((reading, inside.patterns.mean()))
     }
 }
 
-/// Sums over tokens of what leaves a layer.
-#[derive(Clone, Copy, Default)]
-struct Stream {
-    tokens: f64,
-    norm: f64,
-    std: f64,
+/// Over the first `most` of some texts.
+fn score(model: &Model, texts: &Texts, most: usize, probe: &Probe) -> Result<(Score, Inside), Failure> {
+    let mut all = Predictions { losses: vec![], right: vec![], margins: vec![] };
+    let mut last = vec![];
+    let mut inside = Inside::default();
+    let indices: Vec<usize> = (0..texts.count().min(most)).collect();
+    for group in indices.chunks(TOGETHER) {
+        let lesson = texts.lesson(group);
+        let (predictions, taken) = predict(model, &lesson, probe)?;
+        last.extend(lesson.last.iter().map(|place| predictions.right[*place]));
+        inside.add(&taken, &lesson, &model.facts);
+        all.losses.extend(predictions.losses);
+        all.right.extend(predictions.right);
+        all.margins.extend(predictions.margins);
+    }
+    let right = last.iter().filter(|right| **right).count();
+    let score = Score {
+        loss: all.loss(),
+        accuracy: all.accuracy(),
+        last_accuracy: right as f64 / last.len() as f64,
+        margin: all.margin(),
+    };
+    Ok((score, inside))
 }
 
-impl Stream {
-    /// `values` is `[row, pos, d]` with padding, which does not count.
-    fn add(&mut self, values: &[f32], lesson: &Lesson, d: usize) {
-        let width = lesson.batch.width();
-        for (row, real) in lesson.batch.real.iter().enumerate() {
-            for token in values[row * width * d..][..real.len() * d].chunks_exact(d) {
-                let sum = token.iter().map(|x| f64::from(*x)).sum::<f64>();
-                let squares = token.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>();
-                let variance = (squares - sum * sum / d as f64) / (d as f64 - 1.0);
-                self.tokens += 1.0;
-                self.norm += squares.sqrt();
-                self.std += variance.max(0.0).sqrt();
-            }
+impl Inside {
+    /// What the captures took of a batch: for each, a layer at a time.
+    fn add(&mut self, taken: &[Vec<Vec<f32>>], lesson: &Lesson, facts: &ModelFacts) {
+        let mut taken = taken.iter();
+        if let (Some(stream), Some(patterns)) = (taken.next(), taken.next()) {
+            self.stream.resize(stream.len(), Stream::default());
+            let layers = self.stream.iter_mut().zip(stream);
+            layers.for_each(|(sums, layer)| sums.add(layer, lesson, facts.d_model));
+            self.patterns.add(patterns, &lesson.batch, facts.heads);
+        }
+        if let Some([normalized]) = taken.next().map(Vec::as_slice) {
+            self.normalized.get_or_insert_default().add(normalized, lesson, facts.d_model);
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     Failure,
     lm::{
         Device, Dtype, Model, ModelFacts, Tensor,
+        edit::{Change, Dropout},
         families::{self, architecture::Architecture},
         layers::linear::host,
         pass::{Pass, Wanted},
@@ -37,7 +38,19 @@ pub struct Learner {
     architecture: Architecture,
     pub weights: Moved,
     device: Device,
-    probe: Probe,
+    changes: Vec<Change>,
+}
+
+/// How one step is taken.
+pub struct Step<'a> {
+    /// Counted from 1.
+    pub number: u64,
+    pub adam: &'a Adam,
+    /// The share of the largest learning rate.
+    pub rate: f64,
+    pub freeze: &'a [Freeze],
+    /// What is lost on the way, if anything.
+    pub dropout: Option<Dropout>,
 }
 
 /// Every tensor of a model, its shape and its moments.
@@ -60,7 +73,7 @@ impl Checkpoint for Moved {
 
 impl Learner {
     /// A model of a configuration before its first step.
-    pub fn new(config: &Value, seed: u64, probe: Probe, device: &Device) -> Result<Self, Failure> {
+    pub fn new(config: &Value, seed: u64, changes: Vec<Change>, device: &Device) -> Result<Self, Failure> {
         let architecture = families::architecture(config).map_err(Failure::fatal)?;
         let initial = InitialWeights::new(config, seed).map_err(fatal)?;
         let of = |name: String| {
@@ -69,7 +82,7 @@ impl Learner {
             Ok((name, (shape, Moving::new(values))))
         };
         let weights = Moved(initial.names().into_iter().map(of).collect::<Result<_, Failure>>()?);
-        Ok(Self { facts: ModelFacts::from(&architecture), architecture, weights, device: device.clone(), probe })
+        Ok(Self { facts: ModelFacts::from(&architecture), architecture, weights, device: device.clone(), changes })
     }
 
     /// The model as it now is, for reading.
@@ -78,32 +91,29 @@ impl Learner {
         Model::of(&self.architecture, &weights).map_err(fatal)
     }
 
-    /// The step of this number: what was predicted before it, and weights that have moved after it.
-    pub fn step(
-        &mut self,
-        lesson: &Lesson,
-        step: u64,
-        adam: &Adam,
-        rate: f64,
-        freeze: &[Freeze],
-    ) -> Result<Predictions, Failure> {
-        let (predictions, gradients) = self.gradients(lesson)?;
+    /// One step: what was predicted before it, and weights that have moved after it.
+    pub fn step(&mut self, lesson: &Lesson, step: &Step) -> Result<Predictions, Failure> {
+        let (predictions, gradients) = self.gradients(lesson, step.dropout)?;
         for (path, gradient) in gradients {
             let (shape, moving) = self.weights.0.get_mut(&path).expect("the tape holds the weights of this model");
-            let moves = moves(freeze, step, &path, shape, &self.facts);
-            adam.step(moving, &gradient, step, rate, moves.as_deref());
+            let moves = moves(step.freeze, step.number, &path, shape, &self.facts);
+            step.adam.step(moving, &gradient, step.number, step.rate, moves.as_deref());
         }
         Ok(predictions)
     }
 
     /// What is predicted, and the gradient of the mean loss with respect to each tensor.
-    fn gradients(&self, lesson: &Lesson) -> Result<(Predictions, Gradients), Failure> {
+    fn gradients(&self, lesson: &Lesson, dropout: Option<Dropout>) -> Result<(Predictions, Gradients), Failure> {
+        // An edit sees what dropout has left.
+        let dropped = dropout.map(|dropout| dropout.changes(&self.facts)).unwrap_or_default();
+        let probe = Probe { changes: [dropped, self.changes.clone()].concat(), takes: vec![] };
         let (tape, device) = (Tape::default(), Device::autodiff(self.device.clone()));
         let weights =
             Weights::new(&self.weights, &self.architecture, Dtype::F32, &device).map_err(fatal)?.on_tape(&tape);
         let model = Model::of(&self.architecture, &weights).map_err(fatal)?;
-        let mut pass = Pass::new(&lesson.batch, &self.probe, Wanted::Listed(lesson.places.clone()));
+        let mut pass = Pass::new(&lesson.batch, &probe, Wanted::Listed(lesson.places.clone()));
         let logits = model.forward(&mut pass, None); // [place, vocab]
+        pass.checked()?;
         let shape = logits.dims();
         let values = host(logits.clone().inner());
         let slope = TensorData::new(gradient(&values, &lesson.targets), shape);
@@ -113,12 +123,13 @@ impl Learner {
     }
 }
 
-/// What a model predicts, with nothing learned from it, and what the only capture of the probe took at each layer.
-pub fn predict(model: &Model, lesson: &Lesson, probe: &Probe) -> (Predictions, Vec<Vec<f32>>) {
+/// What a model predicts, with nothing learned from it, and what each capture of the probe took at each layer.
+pub fn predict(model: &Model, lesson: &Lesson, probe: &Probe) -> Result<(Predictions, Vec<Vec<Vec<f32>>>), Failure> {
     let mut pass = Pass::new(&lesson.batch, probe, Wanted::Listed(lesson.places.clone()));
     let predictions = Predictions::of(&host(model.forward(&mut pass, None)), &lesson.targets);
-    let taken = pass.taken().into_iter().flatten().map(host).collect();
-    (predictions, taken)
+    pass.checked()?;
+    let taken = pass.taken().into_iter().map(|layers| layers.into_iter().map(host).collect()).collect();
+    Ok((predictions, taken))
 }
 
 fn fatal(error: WeightsError) -> Failure {
@@ -143,7 +154,7 @@ mod tests {
     }
 
     fn learner() -> Learner {
-        Learner::new(&Fixture::of("llama").config, 5, Probe::default(), &device()).unwrap()
+        Learner::new(&Fixture::of("llama").config, 5, vec![], &device()).unwrap()
     }
 
     /// Central differences of the loss along single weights of every kind.
@@ -151,14 +162,14 @@ mod tests {
     fn gradients_are_slopes_of_the_loss() {
         let mut learner = learner();
         let lesson = texts().lesson(&[0, 1, 2, 3]);
-        let (_, gradients) = learner.gradients(&lesson).unwrap();
+        let (_, gradients) = learner.gradients(&lesson, None).unwrap();
         assert_eq!(gradients.len(), learner.weights.0.len());
         for (path, gradient) in gradients {
             let steepest =
                 (0..gradient.len()).max_by(|&a, &b| gradient[a].abs().total_cmp(&gradient[b].abs())).unwrap();
             let mut loss_at = |by: f32| {
                 learner.weights.0.get_mut(&path).unwrap().1.values[steepest] += by;
-                let loss = predict(&learner.model().unwrap(), &lesson, &Probe::default()).0.loss();
+                let loss = predict(&learner.model().unwrap(), &lesson, &Probe::default()).unwrap().0.loss();
                 learner.weights.0.get_mut(&path).unwrap().1.values[steepest] -= by;
                 loss
             };
@@ -174,8 +185,9 @@ mod tests {
             let (mut learner, texts) = (learner(), texts());
             let adam = Adam { learning_rate: 1e-2, ..Adam::default() };
             let lesson = texts.lesson(&[0, 1, 2, 3]);
+            let step = |number| Step { number, adam: &adam, rate: 1.0, freeze: &[], dropout: None };
             let losses: Vec<f64> =
-                (1..=40).map(|step| learner.step(&lesson, step, &adam, 1.0, &[]).unwrap().loss()).collect();
+                (1..=40).map(|number| learner.step(&lesson, &step(number)).unwrap().loss()).collect();
             (losses, learner.weights.0["model.norm.weight"].1.values.clone())
         };
         let (losses, weights) = run();

@@ -4,7 +4,8 @@
 //! | --- | --- |
 //! | the loop over steps, and what resumes it | `course.rs` |
 //! | one step: forward, loss, backward, optimiser | `learner.rs` |
-//! | what is noted of it | `gauge.rs`, `reading.rs` |
+//! | what is noted of it | `diary.rs`, `gauge.rs`, `reading.rs` |
+//! | … of what flows through it, and of where heads look | `stream.rs`, `routing.rs` |
 //! | what a step reads | `texts.rs` |
 //! | the loss and its gradient | `loss.rs` |
 //! | the optimiser and its learning rate | `adam.rs`, `schedule.rs` |
@@ -15,10 +16,13 @@
 
 pub mod adam;
 pub mod course;
+pub mod diary;
 pub mod freeze;
 pub mod gauge;
 pub mod learner;
 pub mod loss;
 pub mod reading;
+pub mod routing;
 pub mod schedule;
+pub mod stream;
 pub mod texts;

@@ -4,6 +4,24 @@ use std::time::SystemTime;
 
 /// Seconds since 1970-01-01 UTC as `2026-11-22 00:12 UTC`.
 pub fn date(seconds: u64) -> String {
+    let [year, month, day, hour, minute, _] = civil(seconds);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+}
+
+/// The same to the second, as ISO 8601 has it: `2026-11-22T00:12:33Z`.
+pub fn iso(seconds: u64) -> String {
+    let [year, month, day, hour, minute, second] = civil(seconds);
+    format!("{year}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// The same as names of files have it: `20261122_001233`.
+pub fn stamp(seconds: u64) -> String {
+    let [year, month, day, hour, minute, second] = civil(seconds);
+    format!("{year}{month:02}{day:02}_{hour:02}{minute:02}{second:02}")
+}
+
+/// Year, month, day, hour, minute and second in UTC.
+fn civil(seconds: u64) -> [u64; 6] {
     let (day, second) = (seconds / 86_400, seconds % 86_400);
     // The civil calendar from days, by eras of 400 years that begin on 1 March (H. Hinnant, "chrono-compatible
     // low-level date algorithms").
@@ -15,7 +33,7 @@ pub fn date(seconds: u64) -> String {
     let date = of_year - (153 * march_based + 2) / 5 + 1;
     let month = if march_based < 10 { march_based + 3 } else { march_based - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    format!("{year}-{month:02}-{date:02} {:02}:{:02} UTC", second / 3600, second % 3600 / 60)
+    [year, month, date, second / 3600, second % 3600 / 60, second % 60]
 }
 
 pub fn now() -> String {
@@ -44,6 +62,7 @@ mod tests {
         assert_eq!(date(951_827_696), "2000-02-29 12:34 UTC");
         assert_eq!(date(1_795_306_353), "2026-11-22 00:12 UTC");
         assert_eq!(date(4_107_542_399), "2100-02-28 23:59 UTC");
+        assert_eq!((iso(951_827_696), stamp(951_827_696)), ("2000-02-29T12:34:56Z".into(), "20000229_123456".into()));
     }
 
     #[test]
