@@ -3,6 +3,7 @@
 //! `contract` says what a stage is; the engine in `src/` drives stages through it and knows nothing more.
 
 pub mod ablate;
+pub mod bootstrap;
 pub mod charts;
 pub mod compare;
 pub mod contract;
@@ -20,6 +21,8 @@ pub mod load_table;
 pub mod load_tensor;
 pub mod metrics;
 pub mod modular_addition;
+pub mod network;
+pub mod permute;
 pub mod phiid;
 pub mod plot;
 pub mod prompt_pairs;
@@ -28,6 +31,7 @@ pub mod random_tokens;
 pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
+pub mod resampling;
 pub mod summarize;
 pub mod surrogate;
 pub mod tables;
@@ -52,6 +56,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
     Kind::of::<decode::Decode>(),
     Kind::of::<detect_heads::DetectHeads>(),
+    Kind::of::<bootstrap::Bootstrap>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),
     Kind::of::<derive::Derive>(),
@@ -62,6 +67,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<load_table::LoadTable>(),
     Kind::of::<load_tensor::LoadTensor>(),
     Kind::of::<modular_addition::ModularAddition>(),
+    Kind::of::<network::Network>(),
+    Kind::of::<permute::Permute>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
     Kind::of::<prompt_pairs::PromptPairs>(),
