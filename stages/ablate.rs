@@ -1,9 +1,11 @@
 //! `ablate`: take heads away one after the other, and see how fast a model forgets what it would have said.
+//!
+//! `ablate/ranking.rs` reads the order, `ablate/curves.rs` makes units and tables of what was measured.
 
-use std::collections::BTreeMap;
+mod curves;
+mod ranking;
 
-use assay_cache::{Artifact, Data, Table, Tensor, Unit, Values};
-use ndarray::{ArrayD, IxDyn};
+use assay_cache::Artifact;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -18,15 +20,17 @@ use crate::{
         edit::{self, Change, Edit, Op},
         probe::{self, Material, Probe},
         site::Site,
-        teacher::Forced,
+        teacher::{Forced, Predictions, Reading},
         text::{
             texts::{readable, warn_of_length},
             tokens::{Sequence, Tokens},
         },
     },
-    metrics::summary::{mean, std},
     rng, shuffle,
+    tables::no_column,
 };
+use curves::{Curve, DIVERGENCES, PREDICTIONS, SEED, by_order, divergences, predictions, readings, summary, unit};
+use ranking::ranked;
 
 /// Prompts in one unit: fixed, so that what is saved does not depend on the batch.
 const BLOCK: usize = 4;
@@ -39,15 +43,20 @@ const BLOCK: usize = 4;
 /// distribution that predicts a new token, averaged over a text's tokens and then over texts. No heads and all heads
 /// are always among the steps.
 ///
-/// Outputs: `curve` (num_heads_removed, mean_kl_div, std_kl_div, order_type): for the ranking's order (`synergistic`)
-/// the standard deviation is over texts, for `random` over the random orders, both with ddof 0; and `orders`, the same
-/// for each random order by itself, with its seed.
+/// Outputs: `curve` (num_heads_removed, mean_kl_div, std_kl_div, order_type): for the ranking's order (`synergistic`, or
+/// the column in `by`) the standard deviation is over texts, for `random` over the random orders, both with ddof 0;
+/// `orders`, the same for each random order by itself, with its seed; and `prediction`, how the texts' own new tokens are
+/// predicted meanwhile: cross-entropy in nats, and accuracy, the share of tokens that nothing is more likely than.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Ablate {
     /// How many heads more each step removes.
     #[serde(default = "default_step")]
     pub step: usize,
+    /// The column of the ranking whose largest value goes first. Without it, the smallest `order` where the ranking has that
+    /// column, else the largest `syn_red_score`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Seeds of the random orders.
     #[serde(default)]
     pub seeds: Vec<u64>,
@@ -104,12 +113,8 @@ struct Ablation {
 const OWN: [&str; 4] = ["model", "tokens", "ranking", VALUES];
 const VALUES: &str = "values";
 
-/// Mean divergences of the texts, by number of heads removed.
-type Curve = BTreeMap<usize, Vec<f64>>;
-
-/// The columns of `curve`; `orders` has one more.
-const COLUMNS: [&str; 4] = ["num_heads_removed", "mean_kl_div", "std_kl_div", "order_type"];
-const SEED: &str = "seed";
+/// What the ranking's order is called where no column is named.
+const RANKED: &str = "synergistic";
 
 fn default_step() -> usize {
     1
@@ -117,7 +122,7 @@ fn default_step() -> usize {
 
 impl Stage for Ablate {
     const KIND: &'static str = "ablate";
-    const VERSION: &'static [(&'static str, u32)] = &[("ablate", 1), lm::VERSION];
+    const VERSION: &'static [(&'static str, u32)] = &[("ablate", 2), lm::VERSION];
     const LANE: Lane = Lane::Device;
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
@@ -138,6 +143,7 @@ impl Stage for Ablate {
         if seeds.windows(2).any(|pair| pair[0] == pair[1]) {
             found.push(Mistake::new("seeds", "a seed stands here twice: it would count one order as two"));
         }
+        found.extend(self.by_mistake(given));
         if !found.is_empty() {
             return Err(found);
         }
@@ -158,13 +164,17 @@ impl Stage for Ablate {
         inputs.extend(probe::inputs(&self.edits, &[]));
         Ok(Ports {
             inputs,
-            outputs: vec![output("curve", &COLUMNS), output("orders", &[&COLUMNS[..], &[SEED]].concat())],
+            outputs: vec![
+                output("curve", &DIVERGENCES),
+                output("orders", &[&DIVERGENCES[..], &[SEED]].concat()),
+                output("prediction", &PREDICTIONS),
+            ],
         })
     }
 
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
         let model = Session::of(ctx).model(inputs.record("model")?, ctx)?;
-        let ranking = ranked(inputs.table("ranking")?, &model.facts, ctx)?;
+        let ranking = ranked(inputs.table("ranking")?, self.by.as_deref(), &model.facts, ctx)?;
         let mut sequences = Tokens::read(inputs.record("tokens")?)?.sequences;
         sequences.truncate(self.first.unwrap_or(usize::MAX));
         sequences.iter().try_for_each(|sequence| forced_readable(sequence, &model.facts))?;
@@ -178,9 +188,11 @@ impl Stage for Ablate {
         let ablation = Ablation { edits: probe.changes, op: self.removal(inputs, &model.facts, labels.len())? };
         let curves = self.curves(&model, &sequences, &orders, &ablation, ctx)?;
         let own: Vec<(&Order, &Curve)> = orders.iter().zip(&curves).collect();
+        let rows = summary(&own, self.by.as_deref().unwrap_or(RANKED));
         Ok(Outputs::default()
-            .with("curve", Artifact::Table(summary(&own)))
+            .with("curve", Artifact::Table(divergences(&rows)))
             .with("orders", Artifact::Table(by_order(&own)))
+            .with("prediction", Artifact::Table(predictions(&rows)))
             .note("batch", json!(self.rows(&model, &sequences))))
     }
 
@@ -195,6 +207,14 @@ impl Stage for Ablate {
 }
 
 impl Ablate {
+    /// A column to rank by that the ranking is known to lack.
+    fn by_mistake(&self, given: &Given) -> Option<Mistake> {
+        let (by, arrived) = (self.by.as_deref()?, given.one("ranking")?);
+        let columns: Vec<_> = arrived.facts["columns"].as_array()?.iter().filter_map(Value::as_str).collect();
+        let lacks = !columns.contains(&by);
+        lacks.then(|| Mistake::new("by", no_column(by, &arrived.from, columns.iter().copied())))
+    }
+
     /// What the input `values` should hold.
     fn values(&self) -> Option<Need> {
         let at = format!("inputs.{VALUES}");
@@ -263,16 +283,16 @@ impl Ablate {
                     ctx.progress(done, whole as u64, "ablations");
                     done += 1;
                     let name = order.unit_name(count, number);
-                    let divergences = match saved(&name, block.texts(), ctx)? {
-                        Some(divergences) => divergences,
+                    let read = match ctx.unit(&name)?.and_then(|unit| readings(unit, block.texts)) {
+                        Some(saved) => saved,
                         None => {
                             ctx.go_on()?;
-                            let divergences = block.divergences(model, ablation, &order.heads[..count])?;
-                            ctx.save(&[(name, unit(&divergences))])?;
-                            divergences
+                            let read = block.read(model, ablation, &order.heads[..count])?;
+                            ctx.save(&[(name, unit(&read))])?;
+                            read
                         }
                     };
-                    curve.entry(count).or_default().extend(divergences);
+                    curve.entry(count).or_default().extend(read);
                 }
             }
         }
@@ -293,7 +313,7 @@ impl Order {
 struct Block<'a> {
     parts: Vec<Forced<'a>>,
     texts: usize,
-    base: Vec<lm::teacher::Predictions>,
+    base: Vec<Predictions>,
 }
 
 impl<'a> Block<'a> {
@@ -301,22 +321,18 @@ impl<'a> Block<'a> {
         Self { parts: texts.chunks(rows).map(Forced::new).collect(), texts: texts.len(), base: vec![] }
     }
 
-    fn texts(&self) -> usize {
-        self.texts
-    }
-
-    fn divergences(&mut self, model: &Model, ablation: &Ablation, heads: &[Head]) -> Result<Vec<f64>, Failure> {
+    fn read(&mut self, model: &Model, ablation: &Ablation, heads: &[Head]) -> Result<Vec<Reading>, Failure> {
         if self.base.is_empty() {
             let base = self.parts.iter().map(|part| part.predictions(model, ablation.edits.clone()));
             self.base = base.collect::<Result<_, _>>()?;
         }
         let removed = Change::on_heads(heads, &ablation.op, &model.facts);
         let changes = [ablation.edits.clone(), removed].concat();
-        let mut divergences = vec![];
+        let mut readings = vec![];
         for (part, base) in self.parts.iter().zip(&self.base) {
-            divergences.extend(part.divergence(base, &part.predictions(model, changes.clone())?));
+            readings.extend(part.readings(base, &part.predictions(model, changes.clone())?));
         }
-        Ok(divergences)
+        Ok(readings)
     }
 }
 
@@ -334,120 +350,6 @@ fn forced_readable(sequence: &Sequence, facts: &ModelFacts) -> Result<(), Failur
         return Err(Failure::fatal(format!("nothing was written after the prompt `{}`", sequence.id)));
     }
     readable(&sequence.id, &sequence.new, facts)
-}
-
-/// The heads of a ranking, those to be removed first at the front.
-fn ranked(table: &Table, facts: &ModelFacts, ctx: &dyn Ctx) -> Result<Vec<Head>, Failure> {
-    let column = |name: &str| {
-        let column = table.column(name).and_then(|column| column.values.to_f64());
-        column.ok_or_else(|| Failure::fatal(format!("the ranking has no column of numbers `{name}`")))
-    };
-    let (layers, heads) = (column("layer")?, column("head_in_layer")?);
-    let first: Vec<f64> = match table.column("order") {
-        Some(_) => column("order")?,
-        None => column("syn_red_score")?.iter().map(|score| -score).collect(),
-    };
-    let unranked = first.iter().filter(|place| place.is_nan()).count();
-    if unranked > 0 {
-        ctx.warn(&format!("{unranked} heads have no rank: they are removed last, in the order of the table"));
-    }
-    let first: Vec<f64> = first.into_iter().map(|place| if place.is_nan() { f64::INFINITY } else { place }).collect();
-    let mut rows: Vec<usize> = (0..table.rows()).collect();
-    rows.sort_by(|&a, &b| first[a].total_cmp(&first[b]).then(a.cmp(&b)));
-    let mut ranked = vec![];
-    for row in rows {
-        let head = (layers[row] as usize, heads[row] as usize);
-        let known = head.0 < facts.layers
-            && head.1 < facts.heads
-            && head.0 as f64 == layers[row]
-            && head.1 as f64 == heads[row];
-        if !known {
-            return Err(Failure::fatal(format!(
-                "the ranking's row {row} names head {} of layer {}, but the model has {} layers of {} heads",
-                heads[row], layers[row], facts.layers, facts.heads
-            )));
-        }
-        if ranked.contains(&head) {
-            return Err(Failure::fatal(format!("the ranking names head {} of layer {} twice", head.1, head.0)));
-        }
-        ranked.push(head);
-    }
-    if ranked.is_empty() { Err(Failure::fatal("the ranking is empty")) } else { Ok(ranked) }
-}
-
-fn unit(divergences: &[f64]) -> Unit {
-    let array = ArrayD::from_shape_vec(IxDyn(&[divergences.len()]), divergences.to_vec()).expect("one axis");
-    let tensor = Tensor::new(&["prompt"], Data::F64(array)).with_unit("nats");
-    Unit::from([("kl".to_owned(), Artifact::Tensor(tensor))])
-}
-
-fn saved(name: &str, texts: usize, ctx: &dyn Ctx) -> Result<Option<Vec<f64>>, Failure> {
-    let unit = ctx.unit(name)?;
-    Ok(unit.and_then(|mut unit| match unit.remove("kl") {
-        Some(Artifact::Tensor(Tensor { data: Data::F64(array), .. })) if array.len() == texts => {
-            Some(array.into_iter().collect())
-        }
-        _ => None,
-    }))
-}
-
-/// Rows of a table of curves.
-#[derive(Default)]
-struct Rows {
-    removed: Vec<Option<i64>>,
-    mean: Vec<f64>,
-    std: Vec<f64>,
-    order: Vec<String>,
-}
-
-impl Rows {
-    fn push(&mut self, removed: usize, values: &[f64], order: &str) {
-        self.removed.push(Some(removed as i64));
-        self.mean.push(mean(values));
-        self.std.push(std(values));
-        self.order.push(order.to_owned());
-    }
-
-    fn table(self) -> Table {
-        let [removed, mean, std, order] = COLUMNS;
-        Table::default()
-            .with(removed, Values::Int(self.removed))
-            .unit("heads")
-            .with(mean, Values::Float(self.mean))
-            .unit("nats")
-            .with(std, Values::Float(self.std))
-            .unit("nats")
-            .with(order, Values::Text(self.order))
-    }
-}
-
-/// The ranking's curve, and the mean of the random ones.
-fn summary(curves: &[(&Order, &Curve)]) -> Table {
-    let mut rows = Rows::default();
-    let (ranked, random): (Vec<_>, Vec<_>) = curves.iter().partition(|(order, _)| order.seed.is_none());
-    for (_, curve) in ranked {
-        curve.iter().for_each(|(removed, texts)| rows.push(*removed, texts, "synergistic"));
-    }
-    if let Some((_, first)) = random.first() {
-        for removed in first.keys() {
-            let means: Vec<f64> = random.iter().map(|(_, curve)| mean(&curve[removed])).collect();
-            rows.push(*removed, &means, "random");
-        }
-    }
-    rows.table()
-}
-
-/// Every random order's own curve, with its seed.
-fn by_order(curves: &[(&Order, &Curve)]) -> Table {
-    let (mut rows, mut seeds) = (Rows::default(), vec![]);
-    for (order, curve) in curves {
-        let Some(seed) = order.seed else { continue };
-        for (removed, texts) in *curve {
-            rows.push(*removed, texts, "random");
-            seeds.push(Some(seed as i64));
-        }
-    }
-    rows.table().with(SEED, Values::Int(seeds))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::{
 
 /// What happens inside a model while it reads a text?
 ///
-/// One pass over each text: prompts, or what a `generate` stage wrote, prompt and new tokens together. Outputs: a
+/// One pass over each text: prompts, or the whole texts of `tokens` (a task's, or what a `generate` stage wrote). Outputs: a
 /// tensor a capture, named by its site or by `as`, with the axes [prompt, layer, position, head, d] (a `pattern` has
 /// [prompt, layer, head, query, key], `logits` [prompt, position, token]) but for those that the site lacks or the
 /// reduction takes; texts of different lengths are filled up with NaN on the right, and `length` says how many tokens

@@ -17,7 +17,7 @@ use crate::{
         probe::{self, Material, Probe},
         sampling::Sampling,
         text::{
-            texts::{Text, room_for, texts, warn_of_length},
+            texts::{Text, beginnings, room_for, warn_of_length},
             tokens::{Sequence, Tokens},
         },
     },
@@ -26,7 +26,8 @@ use crate::{
 /// What does a model write, and what happens inside while it writes?
 ///
 /// Every prompt is extended by exactly `new-tokens` tokens (an end-of-text token ends nothing), with a KV cache and in
-/// batches; no result depends on which prompts share a batch. Captures record their site at the newest position of
+/// batches; no result depends on which prompts share a batch. `prompts` may also be `tokens`, a task's texts for one: then
+/// the part of each that is given is extended. Captures record their site at the newest position of
 /// each step; step 0 is the last token of the prompt. Outputs: `tokens`, and a tensor a capture, named by its site or
 /// by `as`, whose axis of positions is called `step`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -85,8 +86,10 @@ impl Stage for Generate {
         }
         let tokens = OutputPort::new("tokens", PortType::of("tokens"));
         let captures = probe::ports(&self.capture, "step", facts.as_ref());
-        let mut inputs =
-            vec![InputPort::one(OWN[0], PortType::of("model")), InputPort::one(OWN[1], PortType::of("prompts"))];
+        let mut inputs = vec![
+            InputPort::one(OWN[0], PortType::of("model")),
+            InputPort::one(OWN[1], PortType::of("prompts")).or(PortType::of("tokens")),
+        ];
         inputs.extend(probe::inputs(&self.edits, &self.capture));
         Ok(Ports { inputs, outputs: std::iter::once(tokens).chain(captures).collect() })
     }
@@ -94,7 +97,7 @@ impl Stage for Generate {
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
         let record = inputs.record("model")?;
         let model = Session::of(ctx).model(record, ctx)?;
-        let prompts = texts(inputs.record("prompts")?, record, &model.facts, ctx)?;
+        let prompts = beginnings(inputs.record("prompts")?, record, &model.facts, ctx)?;
         let labels: Vec<String> = prompts.iter().map(|text| text.id.clone()).collect();
         let longest = prompts.iter().map(|text| text.ids.len()).max().unwrap_or(0) + self.new_tokens;
         probe::refuse_absent_positions(&self.edits, &[], longest)?;

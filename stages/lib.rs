@@ -9,8 +9,10 @@ pub mod charts;
 pub mod compare;
 pub mod contract;
 pub mod correlate;
+pub mod decode;
 pub mod derive;
 pub mod direction;
+pub mod detect_heads;
 pub mod document;
 pub mod expression;
 pub mod forward;
@@ -62,6 +64,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
     Kind::of::<direction::Direction>(),
     Kind::of::<attribute::Attribute>(),
+    Kind::of::<decode::Decode>(),
+    Kind::of::<detect_heads::DetectHeads>(),
     Kind::of::<bootstrap::Bootstrap>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),

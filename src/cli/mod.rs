@@ -55,10 +55,10 @@ const EXAMPLES: &str = "\
 Examples:
   assay manifests/quickstart.toml              run a study (short for `assay run`)
   assay plan manifests/quickstart.toml         what would run, what is cached
-  assay run manifests/quickstart.toml --set new-tokens=16
+  assay run manifests/quickstart.toml --set texts=16
   assay status manifests/quickstart.toml       how far it is
   assay show manifests/quickstart.toml rank    print a result
-  assay diff manifests/quickstart.toml --set new-tokens=16
+  assay diff manifests/quickstart.toml --set texts=16
   assay stages generate                        what a kind takes and gives
 
 Exit codes: 0 done; 1 a stage failed; 2 the manifest or the usage is wrong;

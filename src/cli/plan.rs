@@ -22,7 +22,7 @@ use crate::{
 Examples:
   assay plan manifests/quickstart.toml
   assay plan manifests/quickstart.toml --why            what has changed since the last run: field, old → new, line
-  assay plan manifests/quickstart.toml --set new-tokens=16 --why
+  assay plan manifests/quickstart.toml --set texts=16 --why
 
 The last run is that of the same variant; a variant that has not run yet is compared with the study that it varies.")]
 pub struct Arguments {

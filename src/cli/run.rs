@@ -31,7 +31,7 @@ Examples:
   assay run manifests/quickstart.toml rank                 only this stage and what it needs
   assay run manifests/indra.toml --cell 'treated[region=early,sigma=0.1,seed=42]'
   assay run manifests/quickstart.toml --force rank         compute it again, and compare
-  assay run manifests/quickstart.toml --set new-tokens=16  a variant, beside the original
+  assay run manifests/quickstart.toml --set texts=16       a variant, beside the original
   assay run manifests/quickstart.toml --device cpu --json")]
 pub struct Arguments {
     #[command(flatten)]

@@ -21,7 +21,7 @@ use crate::{
 #[command(after_help = "\
 Examples:
   assay show manifests/quickstart.toml rank
-  assay show manifests/quickstart.toml generate.tokens --json
+  assay show manifests/quickstart.toml written.tokens --json
   assay show manifests/indra.toml 'treated[region=early,sigma=0.1,seed=42]'")]
 pub struct Arguments {
     #[command(flatten)]

@@ -4,7 +4,10 @@
 use std::path::{Component, Path, PathBuf};
 
 use assay_cache::Labels;
-use assay_stages::{OutputPort, render::forms};
+use assay_stages::{
+    OutputPort,
+    render::{self, forms},
+};
 
 use super::{
     Cell,
@@ -38,6 +41,9 @@ pub fn check(manifest: &Manifest, cells: &[Option<Cell>], problems: &mut Vec<Pro
                 check_names(manifest, export, &parsed, &cells, problems);
                 if problems.len() == before {
                     taken.add_cells(export, &parsed, &cells, problems);
+                }
+                if problems.len() == before && output.ty.kind == "weights" {
+                    cells.iter().for_each(|cell| problems.extend(taken.add_config(export, &parsed, cell)));
                 }
             }
             None => problems.extend(taken.add(export, &parsed.filled(&Labels::new(), BRACES), None)),
@@ -126,6 +132,19 @@ impl Taken<'_> {
                 None => problems.extend(self.add(export, file, Some(cells[i]))),
             }
         }
+    }
+
+    /// The configuration that is written beside weights.
+    fn add_config(&mut self, export: &Export, path: &ExportPath, cell: &Cell) -> Option<Problem> {
+        let config = inside(&path.filled(&cell.labels, BRACES))?.with_file_name(render::CONFIG);
+        let other = self.files.iter().find(|(path, _)| *path == config).map(|(_, other)| other);
+        let problem = other.map(|other| {
+            let message = format!("{} is written beside weights, and \"{other}\" writes it there too", render::CONFIG);
+            let help = "give each its own folder: one/model.safetensors";
+            Problem::new(export.path.span.clone(), message).help(help)
+        });
+        self.files.push((config, export.path.value.clone()));
+        problem
     }
 
     fn add(&mut self, export: &Export, file: &str, of: Option<&Cell>) -> Option<Problem> {

@@ -46,8 +46,7 @@ pub fn export(plan: &Plan, store: &Store, folder: &Path, formats: Formats) -> Re
                     for extension in extensions(&output.form, formats) {
                         let path = place(plan, cell, port);
                         let path = folder.join(path.with_file_name(format!("{port}.{extension}")));
-                        write(&path, &Source { plan, cell, port, entry: &entry, store })?;
-                        exported.files += 1;
+                        exported.files += write(&path, &Source { plan, cell, port, entry: &entry, store })?;
                     }
                 }
             }
@@ -72,7 +71,7 @@ fn extensions(form: &Form, formats: Formats) -> BTreeSet<&'static str> {
     [form.extension()].into_iter().chain(further).collect()
 }
 
-/// Writes what a line of `[export]` names, a file for each finished cell; how many that were.
+/// Writes what a line of `[export]` names, a file for each finished cell and what belongs beside it; how many that were.
 fn named_export(plan: &Plan, store: &Store, folder: &Path, export: &Export) -> Result<usize, String> {
     let stage = &export.what.value.stage;
     let path = ExportPath::parse(&export.path.value)?;
@@ -81,8 +80,7 @@ fn named_export(plan: &Plan, store: &Store, folder: &Path, export: &Export) -> R
         let Some(entry) = entry(cell, store)? else { continue };
         let port = &cell.output(export.what.value.port.as_deref()).ok_or("the plan has checked the port")?.name;
         let path = inside(&path.filled(&cell.labels, &stamp(entry.made.run_started())))?;
-        write(&folder.join(path), &Source { plan, cell, port, entry: &entry, store })?;
-        files += 1;
+        files += write(&folder.join(path), &Source { plan, cell, port, entry: &entry, store })?;
     }
     Ok(files)
 }
@@ -111,6 +109,21 @@ impl Source<'_> {
         self.store.read(&self.entry.outputs[self.port]).map_err(|error| self.lost(&error))
     }
 
+    /// Of weights: the configuration that another output of the stage holds, with which their folder is a checkpoint.
+    fn config(&self) -> Result<Option<Vec<u8>>, String> {
+        let weights = &self.entry.outputs[self.port];
+        if weights.form != Form::Weights {
+            return Ok(None);
+        }
+        for record in self.entry.outputs.values().filter(|output| output.form == Form::Record) {
+            let artifact = self.store.read(record).map_err(|error| self.lost(&error))?;
+            if let Some(config) = render::config(&artifact, &weights.digest) {
+                return Ok(Some(config));
+            }
+        }
+        Ok(None)
+    }
+
     fn lost(&self, error: &StoreError) -> String {
         self.store.give_up(self.entry, error);
         error.to_string()
@@ -128,13 +141,14 @@ impl Source<'_> {
     }
 }
 
-/// Writes an output in the form that the path's ending says.
-fn write(path: &Path, source: &Source) -> Result<(), String> {
+/// Writes an output in the form that the path's ending says, and what belongs beside it; how many files that made.
+fn write(path: &Path, source: &Source) -> Result<usize, String> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let form = &source.entry.outputs[source.port].form;
     let bytes = match (extension, form) {
         ("jsonl", Form::Record) => {
-            return add_line(path, &canonical(&source.record()?)).map_err(|error| failed(path, &error));
+            add_line(path, &canonical(&source.record()?)).map_err(|error| failed(path, &error))?;
+            return Ok(1);
         }
         ("json", Form::Record) if is_document(source.cell, source.port) => {
             render::laid_out(&source.record()?).into_bytes()
@@ -151,7 +165,10 @@ fn write(path: &Path, source: &Source) -> Result<(), String> {
             return Err(format!("{}: this is stored as .{stored} and cannot be written as .{other}", path.display()));
         }
     };
-    replace(path, &bytes).map_err(|error| failed(path, &error))
+    replace(path, &bytes).map_err(|error| failed(path, &error))?;
+    let Some(config) = source.config()? else { return Ok(1) };
+    let beside = path.with_file_name(render::CONFIG);
+    replace(&beside, &config).map_err(|error| failed(&beside, &error)).map(|()| 2)
 }
 
 fn failed(path: &Path, error: &io::Error) -> String {

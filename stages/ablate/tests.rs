@@ -1,5 +1,7 @@
 //! The kind `ablate` on the fixtures' models, against PyTorch's divergence, and against itself.
 
+use assay_cache::{Data, Table, Tensor, Values};
+
 use super::*;
 use crate::{
     contract::testing::TestCtx,
@@ -108,11 +110,11 @@ fn a_column_order_goes_before_scores_and_heads_must_exist() {
     let ctx = TestCtx::new();
     let facts = crate::lm::ModelFacts::of(&Fixture::of("llama").config).unwrap();
     let reversed = ranking().with("order", Values::Int((0..12).rev().map(Some).collect()));
-    assert_eq!(ranked(&reversed, &facts, &ctx).unwrap()[0], (2, 3));
-    assert_eq!(ranked(&reversed, &facts, &ctx).unwrap()[11], (0, 0));
-    assert_eq!(ranked(&ranking(), &facts, &ctx).unwrap()[..3], [(1, 0), (2, 3), (2, 2)]);
+    assert_eq!(ranked(&reversed, None, &facts, &ctx).unwrap()[0], (2, 3));
+    assert_eq!(ranked(&reversed, None, &facts, &ctx).unwrap()[11], (0, 0));
+    assert_eq!(ranked(&ranking(), None, &facts, &ctx).unwrap()[..3], [(1, 0), (2, 3), (2, 2)]);
     let unranked = ranking().with("order", Values::Int((0..12).map(|i| (i != 0).then_some(i)).collect()));
-    assert_eq!(ranked(&unranked, &facts, &ctx).unwrap()[11], (0, 0), "what could not be ranked goes last");
+    assert_eq!(ranked(&unranked, None, &facts, &ctx).unwrap()[11], (0, 0), "what could not be ranked goes last");
     assert_eq!(ctx.warnings().len(), 1);
     let bad = |layer| {
         Table::default()
@@ -120,9 +122,67 @@ fn a_column_order_goes_before_scores_and_heads_must_exist() {
             .with("head_in_layer", Values::Int(vec![Some(1), Some(1)]))
             .with("syn_red_score", Values::Float(vec![0.0, 1.0]))
     };
-    assert!(ranked(&bad(3), &facts, &ctx).unwrap_err().to_string().contains("head 1 of layer 3"));
-    assert!(ranked(&bad(0), &facts, &ctx).unwrap_err().to_string().contains("twice"));
-    assert!(ranked(&Table::default(), &facts, &ctx).unwrap_err().to_string().contains("`layer`"));
+    assert!(ranked(&bad(3), None, &facts, &ctx).unwrap_err().to_string().contains("head 1 of layer 3"));
+    assert!(ranked(&bad(0), None, &facts, &ctx).unwrap_err().to_string().contains("twice"));
+    assert!(ranked(&Table::default(), None, &facts, &ctx).unwrap_err().to_string().contains("`layer`"));
+}
+
+#[test]
+fn any_column_of_numbers_ranks_heads() {
+    let (ctx, facts) = (TestCtx::new(), crate::lm::ModelFacts::of(&Fixture::of("llama").config).unwrap());
+    let induction = (0..12).map(|i| if i == 7 { 0.9 } else { 0.01 * f64::from(i) }).collect();
+    let table = ranking().with("order", Values::Int((0..12).map(Some).collect()));
+    let table = table.with("induction", Values::Float(induction));
+    assert_eq!(ranked(&table, Some("induction"), &facts, &ctx).unwrap()[..3], [(1, 3), (2, 3), (2, 2)]);
+    assert_eq!(ranked(&table, Some("syn_red_score"), &facts, &ctx).unwrap()[0], (1, 0));
+    let unknown = ranked(&table, Some("inducton"), &facts, &ctx).unwrap_err().to_string();
+    assert!(unknown.contains("`ranking` has no column `inducton`; it has induction"), "{unknown}");
+}
+
+#[test]
+fn a_column_that_the_ranking_lacks_is_a_mistake_at_plan_time() {
+    let mistakes = |columns: Value| {
+        let facts = json!({ "columns": columns });
+        let table = crate::Arrived { from: "heads".to_owned(), ty: PortType::of("table"), facts };
+        let given = Given {
+            inputs: std::collections::BTreeMap::from([("ranking".to_owned(), vec![table])]),
+            ..Given::default()
+        };
+        let stage: Ablate = stage("seed = 1\nby = \"induction\"");
+        Stage::ports(&stage, &given).map(drop)
+    };
+    assert_eq!(mistakes(json!(["layer", "induction"])), Ok(()));
+    let found = mistakes(json!(["layer", "inductions"])).unwrap_err();
+    assert_eq!((found.len(), found[0].at.as_str()), (1, "by"));
+    assert!(found[0].message.contains("it has inductions"), "{}", found[0].message);
+    let silent: Ablate = stage("seed = 1");
+    assert!(Stage::keyed(&silent).get("by").is_none(), "old keys stay");
+}
+
+/// `curve` and `prediction` name the order by its column, and predictions are of the texts' own tokens.
+#[test]
+fn predictions_stand_beside_divergences() {
+    let outputs = run("llama", "step = 12\nfirst = 1\nseeds = [3]\nby = \"syn_red_score\"");
+    assert_eq!(rows(&outputs, "curve", "syn_red_score").len(), 2);
+    let Artifact::Table(table) = &outputs.artifacts["prediction"] else { panic!("predictions are a table") };
+    let names: Vec<_> = table.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, PREDICTIONS, "the plan promises these columns");
+    let numbers = |name: &str| table.column(name).unwrap().values.to_f64().unwrap();
+    // From Hugging Face's logits, for the first text.
+    let logits = Fixture::of("llama").expected.get("a.logits").to_vec();
+    let ids = Fixture::of("llama").ids("a");
+    let losses = logits.chunks_exact(257).zip(&ids[1..]).map(|(row, token)| {
+        row.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln() - f64::from(row[*token as usize])
+    });
+    let greedy = Fixture::of("llama").expected.ids("a.greedy")[0];
+    let last = &logits[20 * 257..];
+    let last = last.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln() - f64::from(last[greedy as usize]);
+    let mean = (losses.sum::<f64>() + last) / 21.0;
+    let found = numbers("mean_cross_entropy");
+    assert!((found[0] - mean).abs() < 1e-4, "{} for {mean}", found[0]);
+    assert_eq!((found[0], found[1]), (found[2], found[3]), "none and all, in either order");
+    assert!(numbers("mean_accuracy").iter().all(|share| (0.0..=1.0).contains(share)));
+    assert_eq!(numbers("std_accuracy")[2], 0.0, "one random order");
 }
 
 #[test]

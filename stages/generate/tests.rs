@@ -41,6 +41,25 @@ fn tokens_agree_with_pytorch_and_axes_with_the_ports() {
     assert_eq!(ports.outputs[1].facts, json!({ "family": "gpt_neox", "layers": 3, "heads": 4 }));
 }
 
+/// Of a task's texts, what is given is a prompt like any other.
+#[test]
+fn the_given_part_of_tokens_is_extended() {
+    let fixture = Fixture::of("gpt_neox");
+    let (ctx, model) = engine("gpt_neox");
+    let (a, b) = (fixture.ids("a"), fixture.ids("b"));
+    let texts = json!({ "vocab": 257, "sequences": [
+        { "id": "a", "prompt": a, "new": [1, 2, 3] }, { "id": "b", "prompt": b, "new": [4] },
+    ] });
+    let stage: Generate = stage(NORMS);
+    let run = |texts| stage.run(&inputs(vec![("model", model.clone()), ("prompts", texts)]), &ctx).unwrap();
+    let made = tokens(&run(Artifact::Record(texts)));
+    assert_eq!(made.sequences[0].new, fixture.expected.ids("a.greedy"));
+    assert_eq!(made.sequences[1].new, fixture.expected.ids("b.greedy"));
+    assert_eq!(made.vocab, None, "what a model wrote is no task");
+    let ports = Stage::ports(&stage, &given("gpt_neox")).unwrap();
+    assert!(ports.inputs[1].accept.takes(&PortType::of("tokens")));
+}
+
 #[test]
 fn a_stopped_run_goes_on_from_its_units_and_ends_alike() {
     let fixture = Fixture::of("llama");

@@ -210,7 +210,7 @@ pub fn artifact(
     });
     let data = match output.what {
         What::Index => Data::I64(data.mapv(|i| if i.is_nan() { -1 } else { i as i64 })),
-        What::Values | What::Probability => Data::F32(data),
+        What::Values | What::Probability | What::Right => Data::F32(data),
     };
     let unit = capture.unit(output.what).map(str::to_owned);
     Artifact::Tensor(Tensor { axes: axes.collect(), unit, data })

@@ -164,6 +164,36 @@ mod tests {
         }
     }
 
+    /// From Hugging Face's logits: −ln p of the token after each, and whether it is the most likely.
+    #[test]
+    fn surprisal_is_of_the_next_token() {
+        for family in FAMILIES {
+            let fixture = Fixture::of(family);
+            let model = fixture.model();
+            let (a, b) = (fixture.ids("a"), fixture.ids("b"));
+            let capture = capture("site = \"logits\"\nreduce = \"surprisal\"\npositions = \"5..\"");
+            let names: Vec<_> = capture.outputs("position").into_iter().map(|output| output.name).collect();
+            assert_eq!(names, ["logits", "logits.right"]);
+            let made = read(&model, &[(0, &a), (1, &b)], &probe(&[], &[capture], &model)).unwrap();
+            let [surprisal, right] = made.as_slice() else { panic!("two outputs") };
+            assert_eq!((surprisal[0].shape(), surprisal[1].shape()), (&[16][..], &[9][..]));
+            for (run, (ids, row)) in [("a", (&a, 0)), ("b", (&b, 1))] {
+                let logits = fixture.expected.get(&format!("{run}.logits"));
+                for (place, position) in (5..ids.len() - 1).enumerate() {
+                    let own = &logits[position * 257..][..257];
+                    let next = ids[position + 1] as usize;
+                    let expected = own.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln() - f64::from(own[next]);
+                    let found = f64::from(surprisal[row][[place]]);
+                    assert!((found - expected).abs() < 1e-4, "{family} {run} {position}: {found} for {expected}");
+                    let best = own.iter().all(|x| *x <= own[next]);
+                    assert_eq!(right[row][[place]], f32::from(best), "{family} {run} {position}");
+                }
+                let last = ids.len() - 6;
+                assert!(surprisal[row][[last]].is_nan() && right[row][[last]].is_nan(), "nothing comes after the last");
+            }
+        }
+    }
+
     #[test]
     fn reductions_are_those_of_the_raw_values() {
         let (fixture, norms) = run("llama", "site = \"z\"\nlayers = [0, 2]\nheads = [1, 3]\nreduce = \"norm\"");

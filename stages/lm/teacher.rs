@@ -1,5 +1,5 @@
-//! Teacher forcing: what an edited model predicts for each token of texts that the unedited one wrote, and how far
-//! its predictions are from the unedited ones.
+//! Teacher forcing: what an edited model predicts for each token of texts that the unedited one wrote or a task has, how
+//! far its predictions are from the unedited ones, and how often they are right.
 
 use rayon::prelude::*;
 
@@ -26,6 +26,17 @@ pub struct Forced<'a> {
 pub struct Predictions {
     log_probs: Vec<f32>,
     vocab: usize,
+}
+
+/// How a text's new tokens are predicted: means over them.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Reading {
+    /// KL(unedited ‖ edited), in nats.
+    pub kl: f64,
+    /// −ln p of the token that stands there, in nats.
+    pub cross_entropy: f64,
+    /// The share of tokens that nothing is more likely than (of equals, the first counts).
+    pub accuracy: f64,
 }
 
 impl<'a> Forced<'a> {
@@ -57,19 +68,32 @@ impl<'a> Forced<'a> {
         Ok(Predictions { log_probs: logits, vocab: model.facts.vocab })
     }
 
-    /// KL(base ‖ other) in nats, the mean over the new tokens of each text.
-    pub fn divergence(&self, base: &Predictions, other: &Predictions) -> Vec<f64> {
+    /// Of each text, how `other` predicts its new tokens and how far that is from `base`.
+    pub fn readings(&self, base: &Predictions, other: &Predictions) -> Vec<Reading> {
+        let asked: Vec<u32> = self.sequences.iter().flat_map(|(_, sequence)| sequence.new.iter().copied()).collect();
         let pairs = base.log_probs.par_chunks_exact(base.vocab).zip(other.log_probs.par_chunks_exact(other.vocab));
-        let tokens: Vec<f64> = pairs.map(|(p, q)| kl(p, q)).collect();
+        let tokens = pairs.zip(&asked).map(|((p, q), token)| reading(p, q, *token as usize));
+        let tokens: Vec<Reading> = tokens.collect();
         let mut rest = tokens.as_slice();
         let mut means = Vec::with_capacity(self.sequences.len());
         for (_, sequence) in self.sequences {
             let (own, others) = rest.split_at(sequence.new.len());
-            means.push(own.iter().sum::<f64>() / own.len() as f64);
+            let mean = |part: fn(&Reading) -> f64| own.iter().map(part).sum::<f64>() / own.len() as f64;
+            means.push(Reading {
+                kl: mean(|token| token.kl),
+                cross_entropy: mean(|token| token.cross_entropy),
+                accuracy: mean(|token| token.accuracy),
+            });
             rest = others;
         }
         means
     }
+}
+
+/// Of one token: `q` and the base's `p` are logarithms of probabilities.
+fn reading(p: &[f32], q: &[f32], token: usize) -> Reading {
+    let beaten = q.iter().enumerate().any(|(i, other)| *other > q[token] || (*other == q[token] && i < token));
+    Reading { kl: kl(p, q), cross_entropy: -f64::from(q[token]), accuracy: f64::from(!beaten) }
 }
 
 /// Logits → logarithms of probabilities, in place.
@@ -109,13 +133,40 @@ mod tests {
             let ablated = forced.predictions(&model, Change::zero_heads(&[(1, 0), (2, 3)], &model.facts)).unwrap();
             let theirs = fixture.expected.get("a.kl.ablate");
             let mean = theirs.iter().map(|kl| f64::from(*kl)).sum::<f64>() / theirs.len() as f64;
-            assert!((forced.divergence(&base, &ablated)[0] - mean).abs() < 1e-5, "{family}");
+            assert!((forced.readings(&base, &ablated)[0].kl - mean).abs() < 1e-5, "{family}");
             for (token, theirs) in theirs.iter().enumerate() {
                 let row =
                     |predictions: &'_ Predictions| predictions.log_probs[token * base.vocab..][..base.vocab].to_vec();
                 let ours = kl(&row(&base), &row(&ablated));
                 assert!((ours - f64::from(*theirs)).abs() < 1e-4, "{family} token {token}");
             }
+        }
+    }
+
+    /// From Hugging Face's logits.
+    #[test]
+    fn tokens_are_predicted_as_in_pytorch() {
+        for family in FAMILIES {
+            let fixture = Fixture::of(family);
+            let model = fixture.model();
+            let sequence = text(&fixture);
+            let sequences = [(0, &sequence)];
+            let forced = Forced::new(&sequences);
+            let base = forced.predictions(&model, vec![]).unwrap();
+            let found = forced.readings(&base, &base)[0];
+            let logits = fixture.expected.get("a.logits");
+            let rows: Vec<&[f32]> = logits.chunks_exact(257).collect();
+            let scores = rows.iter().zip(&sequence.new).map(|(row, token)| {
+                let whole = row.iter().map(|x| f64::from(*x).exp()).sum::<f64>().ln();
+                let own = row[*token as usize];
+                (whole - f64::from(own), f64::from(row.iter().all(|x| *x <= own)))
+            });
+            let (losses, right): (Vec<f64>, Vec<f64>) = scores.unzip();
+            let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+            assert_eq!(losses.len(), rows.len());
+            assert!((found.cross_entropy - mean(&losses)).abs() < 1e-4, "{family}");
+            assert_eq!(found.accuracy, mean(&right), "{family}");
+            assert!(found.accuracy >= 1.0 / rows.len() as f64, "the last token is the model's own choice");
         }
     }
 
@@ -129,7 +180,8 @@ mod tests {
         let forced = Forced::new(&sequences);
         let base = forced.predictions(&model, vec![]).unwrap();
         let without = |heads: &[(usize, usize)]| {
-            forced.divergence(&base, &forced.predictions(&model, Change::zero_heads(heads, &model.facts)).unwrap())
+            let other = forced.predictions(&model, Change::zero_heads(heads, &model.facts)).unwrap();
+            forced.readings(&base, &other).iter().map(|reading| reading.kl).collect::<Vec<_>>()
         };
         assert_eq!(without(&[]), [0.0, 0.0]);
         let mut heads: Vec<_> = (0..3).flat_map(|layer| (0..4).map(move |head| (layer, head))).collect();

@@ -2,6 +2,7 @@
 
 pub mod adjust;
 pub mod attribution;
+pub mod attention;
 pub mod correlation;
 pub mod divergence;
 pub mod effect;

@@ -1,8 +1,10 @@
 //! Artifacts in the formats that other programs read, made on export and never stored.
 
+mod checkpoint;
 mod json;
 mod npz;
 
+pub use checkpoint::{CONFIG, config};
 pub use json::{laid_out, rows};
 pub use npz::npz;
 

@@ -34,7 +34,17 @@ fn task(stage: &impl Stage) -> Inputs {
 
 fn patterns() -> Inputs {
     let pattern_length = [3, 3];
-    task(&RepeatedPatterns { vocab: 8, length: 12, pattern_length, train: 64, test: 32, seed: Seed(2) })
+    task(&RepeatedPatterns {
+        vocab: 8,
+        length: 12,
+        pattern_length,
+        train: 64,
+        test: 32,
+        seed: Seed(2),
+        distinct: false,
+        begin: None,
+        given: 1,
+    })
 }
 
 fn log(outputs: &Outputs) -> &Table {
@@ -207,7 +217,17 @@ fn a_run_that_leaves_the_numbers_fails_and_says_where() {
 #[test]
 fn tokens_that_do_not_occur_are_in_the_vocabulary() {
     let pattern_length = [1, 1];
-    let inputs = task(&RepeatedPatterns { vocab: 100, length: 3, pattern_length, train: 1, test: 1, seed: Seed(0) });
+    let inputs = task(&RepeatedPatterns {
+        vocab: 100,
+        length: 3,
+        pattern_length,
+        train: 1,
+        test: 1,
+        seed: Seed(0),
+        distinct: false,
+        begin: None,
+        given: 1,
+    });
     let made = Train { steps: 1, ..stage(INDUCTION) }.run(&inputs, &TestCtx::new()).unwrap();
     assert_eq!(weights_of(&made).0["lm_head.weight"].shape(), [100, 32]);
 }

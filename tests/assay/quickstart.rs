@@ -1,41 +1,63 @@
-//! README's first command, on the real model.
+//! README's first command: on the model that is shipped, from an empty store, without a network.
 
-use std::{
-    env,
-    io::{self, Write},
-    path::Path,
-};
+use std::{fs, path::Path};
 
+use assay_cache::Digest;
 use serde_json::Value;
 
-use crate::sandbox::{Run, Sandbox, in_state};
+use crate::sandbox::{Sandbox, in_state};
+
+fn project(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
 
 #[test]
-fn the_quickstart_runs_to_its_figures_and_then_does_nothing() {
-    if env::var_os("ASSAY_TEST_MODELS").is_none_or(|wanted| wanted != "1") {
-        // Past the test harness, which swallows what a passing test prints.
-        let _ = writeln!(io::stderr(), "SKIPPED: ASSAY_TEST_MODELS=1 fetches the model that this needs");
-        return;
-    }
+fn the_quickstart_runs_to_its_verdicts_and_then_does_nothing() {
     let sandbox = Sandbox::with("");
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("manifests/quickstart.toml");
+    let manifest = project("manifests/quickstart.toml");
     let run = || {
-        // The model goes where the user's other runs find it.
-        let mut command = sandbox.command(&["run", manifest.to_str().unwrap(), "--json"]);
-        let run = Run::of(command.env_remove("ASSAY_CACHE_HOME").output().unwrap());
+        let run = sandbox.assay(&["run", manifest.to_str().unwrap(), "--offline", "--json"]);
         assert_eq!(run.code, Some(0), "{}\n{}", run.stdout, run.stderr);
         run.json()
     };
     let first = run();
     assert_eq!(in_state(&first, "ran").len(), first["stages"].as_array().unwrap().len());
     let results = sandbox.path("results/quickstart");
-    for figure in ["profile", "heads", "ablation"] {
-        let svg = std::fs::read_to_string(results.join(figure).join("figure.svg")).unwrap();
+    for figure in ["overview", "previous", "synergy"] {
+        let svg = fs::read_to_string(results.join(figure).join("figure.svg")).unwrap();
         assert!(svg.starts_with("<svg"), "{figure}: {}", &svg[..60]);
     }
-    let verdict = std::fs::read_to_string(results.join("synergistic-first/verdict.json")).unwrap();
-    let verdict: Value = serde_json::from_str(&verdict).unwrap();
-    assert!(verdict["values"]["ratio"].as_f64().unwrap() > 0.0);
-    assert_eq!(first["verdicts"][0]["verdict"], verdict["verdict"], "the run says what the study decided");
+    let verdict = |stage: &str| -> Value {
+        let path = results.join(stage).join("verdict.json");
+        serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+    };
+    assert_eq!(verdict("stands-out")["verdict"], "ONE_INDUCTION_HEAD");
+    assert_eq!(verdict("copying")["verdict"], "IT_ALONE_COPIES");
+    let held = first["expectations"].as_array().unwrap();
+    assert!(held.len() >= 8 && held.iter().all(|finding| finding["held"] == "pass"), "{held:?}");
+    // The texts are words, and what is written is what was given, from its second word on.
+    let said = fs::read_to_string(results.join("said/texts.csv")).unwrap();
+    let row: Vec<&str> = said.lines().nth(1).unwrap().split(',').collect();
+    let (given, written): (Vec<_>, Vec<_>) = (row[1].split(' ').collect(), row[2].split(' ').collect());
+    assert_eq!((given.len(), written.len(), given[0]), (25, 23, given[24]));
+    let copied = given[1..24].iter().zip(&written).filter(|(a, b)| a == b).count();
+    assert!(copied > 20, "{said}");
     assert_eq!(in_state(&run(), "ran"), [""; 0]);
+}
+
+/// The weights are those that README's page of models and the manifest's expectations speak of.
+#[test]
+fn the_shipped_weights_are_the_ones_that_are_described() {
+    let digest = Digest::of_file(&project("manifests/models/induction/model.safetensors")).unwrap().to_string();
+    let text = |path: &str| fs::read_to_string(project(path)).unwrap();
+    assert!(text("manifests/models/README.md").contains(&digest), "{digest}");
+    assert!(text("manifests/quickstart.toml").contains(&format!("blake3:{digest}")), "{digest}");
+    // And of the model that the manifest describes.
+    let config: Value = serde_json::from_str(&text("manifests/models/induction/config.json")).unwrap();
+    let manifest: toml::Table = text("manifests/induction-model.toml").parse().unwrap();
+    for (name, described) in manifest["stages"]["learned"]["model"].as_table().unwrap() {
+        assert_eq!(serde_json::to_value(described).unwrap(), config[name], "{name}");
+    }
+    let words: Value = serde_json::from_str(&text("manifests/models/induction/tokenizer.json")).unwrap();
+    assert_eq!(config["vocab-size"], words["model"]["vocab"].as_object().unwrap().len());
 }

@@ -72,7 +72,17 @@ fn shipped_manifests_plan_without_their_models() {
             assert_eq!(run.code, Some(0), "{}: {}{}", path.display(), run.stdout, run.stderr);
             let document = run.json();
             let unknown = states(&document).into_iter().filter(|(_, state)| *state == "unknown").count();
-            assert!(unknown > 5, "{}: nothing is fetched in a new cache folder", path.display());
+            // Models that are trained in the study, or shipped with it, need no fetching.
+            let manifest: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
+            let fetched = |stage: &toml::Value| match stage.get("source").and_then(toml::Value::as_str) {
+                Some(source) if stage["kind"].as_str() == Some("load-model") => !source.starts_with("./"),
+                _ => false,
+            };
+            let fetches = manifest["stages"].as_table().unwrap().values().any(fetched);
+            match fetches {
+                true => assert!(unknown > 5, "{}: nothing is fetched in a new cache folder", path.display()),
+                false => assert_eq!(unknown, 0, "{}: it has all that it needs", path.display()),
+            }
             planned += 1;
         }
     }

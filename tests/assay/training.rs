@@ -47,6 +47,36 @@ fn a_trained_model_is_used_like_a_loaded_one_and_its_weights_are_a_checkpoint() 
     assert!(String::from_utf8_lossy(&bytes[8..200]).contains("\"dtype\":\"F32\""));
 }
 
+/// What an export writes of a trained model is a folder that `load-model` takes, and the same model.
+#[test]
+fn an_exported_model_is_loaded_again() {
+    let export = "\n[export]\n\"small/model.safetensors\" = \"learned.weights\"\n";
+    let trained = Sandbox::with(&format!("{STUDY}{export}"));
+    trained.run(&[]);
+    assert_eq!(trained.assay(&["export", "study.toml", "out"]).code, Some(0));
+    let captured = fs::read(trained.path("out/inside/pattern.safetensors")).unwrap();
+    for (folder, weights) in [("small", "model"), ("learned", "weights")] {
+        let (task, rest) = STUDY.split_once("[stages.learned]").unwrap();
+        let (_, inside) = rest.split_once("[stages.inside]").unwrap();
+        let load = "[stages.learned]\nkind = \"load-model\"\nsource = \"./model\"\n\n[stages.inside]";
+        let loaded = Sandbox::with(&[task, load, inside].concat());
+        for file in ["config.json", &format!("{weights}.safetensors")] {
+            loaded.write(&format!("model/{file}"), fs::read(trained.path(&format!("out/{folder}/{file}"))).unwrap());
+        }
+        loaded.run(&[]);
+        assert_eq!(loaded.assay(&["export", "study.toml", "out"]).code, Some(0));
+        assert!(fs::read(loaded.path("out/inside/pattern.safetensors")).unwrap() == captured, "{folder}");
+    }
+}
+
+#[test]
+fn two_models_cannot_be_exported_to_one_folder() {
+    let lines = "\n[export]\n\"m/a.safetensors\" = \"learned.weights\"\n\"m/b.safetensors\" = \"learned.weights\"\n";
+    let plan = Sandbox::with(&format!("{STUDY}{lines}")).assay(&["plan", "study.toml"]);
+    assert_eq!(plan.code, Some(2), "{}", plan.stdout);
+    assert!(plan.stderr.contains("config.json is written beside weights, and \"m/a.safetensors\" writes it there too"));
+}
+
 #[test]
 fn weights_that_are_lost_are_trained_again() {
     let sandbox = Sandbox::with(STUDY);

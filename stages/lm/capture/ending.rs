@@ -33,6 +33,8 @@ pub enum Ending {
     Top(usize),
     /// Logits of the residual stream, or the largest of them.
     Unembed { final_norm: bool, top: Option<usize> },
+    /// How logits predict the next token.
+    Surprisal,
 }
 
 impl Ending {
@@ -66,6 +68,10 @@ impl Take {
                 let likely = kept.last == Some("token");
                 let rows = self.grids(layers, batch).into_iter().map(|grid| self.largest(&grid, k, likely));
                 turned(rows.collect())
+            }
+            Ending::Surprisal => {
+                let rows = self.grids(layers, batch).into_iter().enumerate();
+                turned(rows.map(|(row, grid)| self.surprisals(&grid, &self.followers(batch, row))).collect())
             }
             Ending::Unembed { final_norm, top } => {
                 let row = |row| self.unembedded(&layers, row, batch, model, final_norm, top);
@@ -117,6 +123,32 @@ impl Take {
             _ => super::joined(&pieces, self.position_axis()),
         };
         turned(chunks).into_iter().map(whole).collect()
+    }
+
+    /// The token that follows each place of a row, where the text goes on.
+    fn followers(&self, batch: &Batch, row: usize) -> Vec<Option<u32>> {
+        let follower = |slot: Option<usize>| {
+            let column = slot? + 1;
+            let there = column < batch.width() && batch.real[row].contains(&(batch.columns.start + column));
+            there.then(|| batch.ids[row * batch.width() + column])
+        };
+        self.slots(batch, row).into_iter().map(follower).collect()
+    }
+
+    /// `[1, pos, 1, vocab]` and what follows → `[pos]`: −ln p of that, and whether nothing is more likely.
+    fn surprisals(&self, grid: &ArrayD<f32>, followers: &[Option<u32>]) -> Vec<ArrayD<f32>> {
+        let lanes = grid.lanes(Axis(3)).into_iter().zip(followers);
+        let scores = lanes.map(|(lane, follower)| match follower.map(|token| token as usize) {
+            Some(token) => {
+                let surprisal = log_sum_exp(lane) - f64::from(lane[token]);
+                (surprisal as f32, f32::from(best(lane, 1) == [token]))
+            }
+            None => (f32::NAN, f32::NAN),
+        });
+        let (surprisals, right): (Vec<f32>, Vec<f32>) = scores.unzip();
+        [surprisals, right]
+            .map(|values| ArrayD::from_shape_vec(IxDyn(&[values.len()]), values).expect("one axis"))
+            .into()
     }
 
     /// The largest values of the last axis, which they are, and where they are logits how likely.

@@ -93,6 +93,8 @@ pub enum What {
     Index,
     /// Of the largest logits: how likely.
     Probability,
+    /// Of surprisal: whether the next token is the most likely one.
+    Right,
 }
 
 impl Capture {
@@ -151,6 +153,9 @@ impl Capture {
             _ if self.uses(Reduce::ReceivedEntropy) => {
                 "a step has one query, and `received-entropy` is over many".to_owned()
             }
+            _ if self.uses(Reduce::Surprisal) => {
+                "a step has no token after it yet, and `surprisal` is of the next one".to_owned()
+            }
             Some(word) => format!("here `{}` is over steps, and nothing can come after it", word.word()),
             None => return vec![],
         };
@@ -208,6 +213,7 @@ impl Capture {
                     ending = Ending::Unembed { final_norm: self.final_norm.unwrap_or(true), top: None };
                 }
                 Reduce::TopK => ending = ending.topped(self.k.unwrap_or(1)),
+                Reduce::Surprisal => ending = Ending::Surprisal,
             }
         }
         let minus = self.minus.as_ref().map(|port| self.minus(port, facts, material)).transpose()?;
@@ -257,6 +263,9 @@ impl Capture {
         if self.uses(Reduce::TopK) && (self.site == Site::Logits || self.uses(Reduce::Unembed)) {
             outputs.push(output(".probability", What::Probability));
         }
+        if self.uses(Reduce::Surprisal) {
+            outputs.push(output(".right", What::Right));
+        }
         outputs
     }
 
@@ -264,10 +273,10 @@ impl Capture {
     pub fn unit(&self, what: What) -> Option<&'static str> {
         let last = self.words().last();
         match (what, last) {
-            (What::Index, _) => None,
+            (What::Index | What::Right, _) => None,
             (What::Probability, _) => Some("probability"),
             _ if self.uses(Reduce::RelativeEntropy) || self.uses(Reduce::Reciprocal) => None,
-            (_, _) if self.uses(Reduce::Entropy) => Some("nats"),
+            (_, _) if self.uses(Reduce::Entropy) || self.uses(Reduce::Surprisal) => Some("nats"),
             (_, Some(Reduce::Norm | Reduce::ReceivedEntropy)) => None,
             _ => (self.site == Site::Pattern && !self.uses(Reduce::Norm)).then_some("probability"),
         }

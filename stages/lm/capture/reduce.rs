@@ -44,6 +44,9 @@ pub enum Reduce {
     /// The `k` largest values of the last axis, largest first; `.index` says which they are, and where they are logits
     /// `.probability` says how likely. Where there are fewer, NaN and the index −1. Comes last.
     TopK,
+    /// Of `logits`: how they predict the token that comes next in the text, −ln p in nats; `.right` is 1 where that is the
+    /// most likely one, else 0. The last token has none after it: NaN. Comes last.
+    Surprisal,
 }
 
 /// Reductions, applied in this order.
@@ -102,9 +105,12 @@ impl Reduce {
             Self::Unembed if !(vector && site.in_residual()) => {
                 no("a residual stream: `resid_pre`, `resid_mid`, `resid_post` or `embed`")
             }
+            Self::Surprisal if kept != Kept::of(Site::Logits) => no("the site `logits`, as it is"),
             Self::TopK if kept.last.is_none() => no("an axis to take the largest of, and here are single numbers"),
             Self::Reciprocal => Ok(kept),
-            Self::Norm | Self::Entropy | Self::RelativeEntropy | Self::Dot => Ok(Kept { last: None, ..kept }),
+            Self::Norm | Self::Entropy | Self::RelativeEntropy | Self::Dot | Self::Surprisal => {
+                Ok(Kept { last: None, ..kept })
+            }
             Self::Mean | Self::Last => Ok(Kept { position: false, ..kept }),
             Self::Variance => Ok(Kept { position: false, last: None, ..kept }),
             Self::MeanHeads => Ok(Kept { head: false, ..kept }),
@@ -122,7 +128,7 @@ impl Reductions {
         let mut kept = Kept::of(site);
         for (i, reduce) in self.0.iter().enumerate() {
             match self.0[..i].last() {
-                Some(Reduce::TopK) => return Err("`top-k` comes last".to_owned()),
+                Some(last @ (Reduce::TopK | Reduce::Surprisal)) => return Err(format!("`{}` comes last", last.word())),
                 Some(Reduce::Unembed) if *reduce != Reduce::TopK => {
                     return Err(format!(
                         "after `unembed` comes `top-k` or nothing: write `{}` before it",
@@ -187,6 +193,7 @@ mod tests {
             axes(false, false, Some("rank"))
         );
         assert_eq!(kept(Site::Result, "\"variance\"").unwrap(), axes(false, true, None));
+        assert_eq!(kept(Site::Logits, "\"surprisal\"").unwrap(), axes(true, false, None));
         assert_eq!(kept(Site::V, "\"participation-ratio\"").unwrap(), axes(false, false, None));
         assert_eq!(kept(Site::ResidMid, r#"["last", "unembed"]"#).unwrap(), axes(false, false, Some("token")));
     }
@@ -208,6 +215,9 @@ mod tests {
             (Site::Z, r#"["norm", "participation-ratio"]"#, "a vector"),
             (Site::Pattern, r#""variance""#, "keys of their own"),
             (Site::Z, r#"["last", "variance"]"#, "none are left"),
+            (Site::Logits, r#"["last", "surprisal"]"#, "as it is"),
+            (Site::ResidPost, r#""surprisal""#, "`logits`"),
+            (Site::Logits, r#"["surprisal", "mean"]"#, "`surprisal` comes last"),
         ] {
             let refused = kept(site, words).unwrap_err();
             assert!(refused.contains(says), "{words}: {refused}");

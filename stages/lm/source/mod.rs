@@ -16,6 +16,7 @@ use std::{
 use serde_json::{Value, json};
 
 use self::hub::Hub;
+pub use self::local::CONFIG;
 pub use self::pip::Wheel;
 use crate::contract::{Check, Fetch, SourceError};
 

@@ -1,8 +1,11 @@
-//! The texts that a stage reads: prompts in a model's tokens, or what a `generate` stage wrote.
+//! The texts that a stage reads: prompts in a model's tokens, a task's texts, or what a `generate` stage wrote.
 
 use serde_json::Value;
 
-use super::{prompts::Prompts, tokens::Tokens};
+use super::{
+    prompts::Prompts,
+    tokens::{Sequence, Tokens},
+};
 use crate::lm::ModelFacts;
 use crate::{Ctx, Failure};
 
@@ -16,9 +19,24 @@ pub struct Text {
 
 /// The texts in an artifact of the type `prompts` or `tokens`, in the tokens of a model.
 pub fn texts(record: &Value, model: &Value, facts: &ModelFacts, ctx: &dyn Ctx) -> Result<Vec<Text>, Failure> {
+    parts(record, model, facts, ctx, Sequence::text)
+}
+
+/// What a model goes on from: prompts, or the part of each text in `tokens` that is given.
+pub fn beginnings(record: &Value, model: &Value, facts: &ModelFacts, ctx: &dyn Ctx) -> Result<Vec<Text>, Failure> {
+    parts(record, model, facts, ctx, |sequence| sequence.prompt.clone())
+}
+
+fn parts(
+    record: &Value,
+    model: &Value,
+    facts: &ModelFacts,
+    ctx: &dyn Ctx,
+    part: impl Fn(&Sequence) -> Vec<u32>,
+) -> Result<Vec<Text>, Failure> {
     let texts: Vec<Text> = if record.get("sequences").is_some() {
         let sequences = Tokens::read(record)?.sequences;
-        sequences.into_iter().map(|sequence| Text { ids: sequence.text(), id: sequence.id }).collect()
+        sequences.into_iter().map(|sequence| Text { ids: part(&sequence), id: sequence.id }).collect()
     } else {
         let prompts = Prompts::read(record)?;
         let ids = prompts.token_ids(model, ctx)?;
