@@ -1,8 +1,8 @@
 //! Pure functions over arrays: no I/O, no burn, no `Ctx`.
 
 pub mod adjust;
-pub mod attribution;
 pub mod attention;
+pub mod attribution;
 pub mod correlation;
 pub mod divergence;
 pub mod effect;

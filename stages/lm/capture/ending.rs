@@ -141,7 +141,7 @@ impl Take {
         let scores = lanes.map(|(lane, follower)| match follower.map(|token| token as usize) {
             Some(token) => {
                 let surprisal = log_sum_exp(lane) - f64::from(lane[token]);
-                (surprisal as f32, f32::from(best(lane, 1) == [token]))
+                (surprisal as f32, f32::from(largest(lane, 1) == [token]))
             }
             None => (f32::NAN, f32::NAN),
         });
