@@ -3,6 +3,7 @@
 //! `contract` says what a stage is; the engine in `src/` drives stages through it and knows nothing more.
 
 pub mod ablate;
+pub mod bootstrap;
 pub mod charts;
 pub mod compare;
 pub mod contract;
@@ -18,6 +19,8 @@ pub mod load_table;
 pub mod load_tensor;
 pub mod metrics;
 pub mod modular_addition;
+pub mod network;
+pub mod permute;
 pub mod phiid;
 pub mod plot;
 pub mod prompt_pairs;
@@ -26,6 +29,7 @@ pub mod random_tokens;
 pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
+pub mod resampling;
 pub mod summarize;
 pub mod surrogate;
 pub mod tables;
@@ -48,6 +52,7 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
+    Kind::of::<bootstrap::Bootstrap>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),
     Kind::of::<derive::Derive>(),
@@ -58,6 +63,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<load_table::LoadTable>(),
     Kind::of::<load_tensor::LoadTensor>(),
     Kind::of::<modular_addition::ModularAddition>(),
+    Kind::of::<network::Network>(),
+    Kind::of::<permute::Permute>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
     Kind::of::<prompt_pairs::PromptPairs>(),
