@@ -5,4 +5,5 @@ pub mod entropy;
 pub mod participation;
 pub mod phiid;
 pub mod rank;
+pub mod spread;
 pub mod summary;
