@@ -17,6 +17,7 @@ pub mod rank;
 pub mod resample;
 pub mod similarity;
 pub mod specialization;
+pub mod spread;
 pub mod summary;
 pub mod vector;
 
