@@ -4,6 +4,7 @@
 
 pub mod ablate;
 pub mod attribute;
+pub mod bootstrap;
 pub mod charts;
 pub mod compare;
 pub mod contract;
@@ -20,6 +21,8 @@ pub mod load_table;
 pub mod load_tensor;
 pub mod metrics;
 pub mod modular_addition;
+pub mod network;
+pub mod permute;
 pub mod phiid;
 pub mod plot;
 pub mod prompt_pairs;
@@ -29,6 +32,7 @@ pub mod rank;
 pub mod render;
 pub mod repeated_patterns;
 pub mod score;
+pub mod resampling;
 pub mod summarize;
 pub mod surrogate;
 pub mod tables;
@@ -51,11 +55,12 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
+    Kind::of::<attribute::Attribute>(),
+    Kind::of::<bootstrap::Bootstrap>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),
     Kind::of::<derive::Derive>(),
     Kind::of::<document::Document>(),
-    Kind::of::<attribute::Attribute>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),
     Kind::of::<indirect_objects::IndirectObjects>(),
@@ -63,6 +68,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<load_table::LoadTable>(),
     Kind::of::<load_tensor::LoadTensor>(),
     Kind::of::<modular_addition::ModularAddition>(),
+    Kind::of::<network::Network>(),
+    Kind::of::<permute::Permute>(),
     Kind::of::<phiid::Phiid>(),
     Kind::of::<plot::Plot>(),
     Kind::of::<prompt_pairs::PromptPairs>(),
@@ -72,8 +79,8 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<score::Score>(),
     Kind::of::<summarize::Summarize>(),
-    Kind::of::<text_windows::TextWindows>(),
     Kind::of::<surrogate::Surrogate>(),
+    Kind::of::<text_windows::TextWindows>(),
     Kind::of::<train::Train>(),
     Kind::of::<verdict::Verdict>(),
 ];

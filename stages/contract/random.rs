@@ -23,6 +23,14 @@ pub enum Purpose {
     Dropout,
     Resample,
     Surrogate,
+    /// Which units a bootstrap draws.
+    Bootstrap,
+    /// Which labels change places.
+    Permutation,
+    /// The order in which communities are sought.
+    Communities,
+    /// Which edges of a graph change places.
+    Rewiring,
 }
 
 /// The generator for `purpose` at `indices` (a layer and a prompt, say) under `seed`.

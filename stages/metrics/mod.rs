@@ -8,10 +8,12 @@ pub mod effect;
 pub mod entropy;
 pub mod gradient;
 pub mod logits;
+pub mod network;
 pub mod participation;
 pub mod phiid;
 pub mod quantile;
 pub mod rank;
+pub mod resample;
 pub mod summary;
 pub mod vector;
 
