@@ -1,5 +1,6 @@
 //! The last lines of a run: what was decided, what was expected, what was done, and where the results are.
 
+use assay_cache::glance;
 use serde_json::Value;
 
 use super::values::value;
@@ -70,11 +71,19 @@ fn criteria(criteria: &[Criterion]) -> Vec<String> {
         let unit = one.unit.as_ref().map_or(String::new(), |unit| format!(" {unit}"));
         let found = match &one.because {
             Some(because) => because.clone(),
-            None => format!("{}{unit}", value(&one.value)),
+            None => format!("{}{unit}", measured(&one.value)),
         };
         format!("  {:widest$}  {}: {found} ({})", one.result, one.name, one.threshold)
     };
     criteria.iter().map(line).collect()
+}
+
+/// A number at a glance, anything else as a manifest would write it.
+fn measured(found: &Value) -> String {
+    match found.as_f64().filter(|_| found.is_f64()) {
+        Some(number) => glance(number),
+        None => value(found),
+    }
 }
 
 /// A text as it is, anything else as JSON.
