@@ -16,7 +16,7 @@ use crate::{
         self, Figure,
         spec::{AxisSpec, Chart, ColorSpec, LineSpec, PanelSpec, SeriesSpec, ZoneSpec},
     },
-    tables::{self, is_misspelt, no_column},
+    tables::{self, is_axis_of, is_misspelt, no_column},
 };
 
 /// Draws a figure of what stands in its input ports, whose names the manifest chooses.
@@ -192,7 +192,8 @@ fn column_mistakes(at: &str, series: &SeriesSpec, from: &str, facts: &serde_json
         .chain(labels.into_iter().filter_map(|(key, name)| Some((key.to_owned(), name.as_deref()?, true))))
         .chain(filters)
         .filter(|(_, name, may_be_label)| {
-            !columns.contains(name) && (!may_be_label || columns.iter().any(|column| is_misspelt(name, column)))
+            let misspelt = || !is_axis_of(name, from) && columns.iter().any(|column| is_misspelt(name, column));
+            !columns.contains(name) && (!may_be_label || misspelt())
         })
         .map(|(key, name, _)| Mistake::new(format!("{at}.{key}"), no_column(name, from, columns.iter().copied())))
         .collect()

@@ -162,9 +162,12 @@ impl Walk<'_> {
 
     /// The columns under their new names, and more of them; unknown ones stay unknown.
     fn turn(&mut self, name: impl Fn(String) -> String, more: Vec<String>) {
-        if let Some(columns) = self.columns.complete() {
-            let names = columns.iter().cloned().map(name).chain(more).collect();
-            self.columns = Known::made("the table", names);
+        match self.columns.complete() {
+            Some(columns) => {
+                let names = columns.iter().cloned().map(name).chain(more).collect();
+                self.columns = Known::made("the table", names);
+            }
+            None => self.columns = std::mem::take(&mut self.columns).renamed(name, more),
         }
     }
 }

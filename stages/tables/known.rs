@@ -1,6 +1,6 @@
 //! What is known at plan time of the columns that a port will have.
 
-use super::{is_misspelt, no_column};
+use super::{is_axis_of, is_misspelt, no_column};
 use crate::Given;
 
 /// The columns of a port, as far as facts tell.
@@ -38,8 +38,16 @@ impl Known {
     /// What to say if there is no column of this name; nothing where it may be there.
     pub fn lacks(&self, name: &str) -> Option<String> {
         let here = self.names.iter().any(|other| other == name);
-        let slip = || self.names.iter().any(|other| is_misspelt(name, other));
+        let slip = || !is_axis_of(name, &self.from) && self.names.iter().any(|other| is_misspelt(name, other));
         (!here && (self.complete || slip())).then(|| no_column(name, &self.from, self.names.iter().map(String::as_str)))
+    }
+
+    /// The same under other names, and some more: others that there may be stay possible.
+    pub fn renamed(self, name: impl Fn(String) -> String, more: Vec<String>) -> Self {
+        if self.names.is_empty() {
+            return self; // of nothing known, nothing looks misspelt
+        }
+        Self { names: self.names.into_iter().map(name).chain(more).collect(), ..self }
     }
 
     /// The names of all columns, where all are known.
@@ -74,6 +82,17 @@ mod tests {
         assert_eq!(known.lacks("score"), None);
         assert_eq!(known.lacks("head").unwrap(), "`rank.ranking` has no column `head`; it has layer, score");
         assert_eq!(known.complete().unwrap(), ["layer", "score"]);
+    }
+
+    /// `seed` looks like `step`, and `drift_L0` like `drift_0`: one is an axis, the other what a column is called now.
+    #[test]
+    fn axes_and_new_names_are_no_misspellings() {
+        let columns = json!({ "columns": ["step", "drift_0"] });
+        let known = Known::of(&given(&[("run[seed=42].log", PortType::of("table"), columns)]), "table");
+        assert_eq!(known.lacks("seed"), None);
+        assert!(known.lacks("stop").is_some() && known.lacks("drift_L0").is_some());
+        let renamed = known.renamed(|name| name.replace("drift_0", "drift_L0"), vec!["slope".to_owned()]);
+        assert_eq!((renamed.lacks("drift_L0"), renamed.lacks("slope"), renamed.complete()), (None, None, None));
     }
 
     #[test]

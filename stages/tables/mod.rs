@@ -11,7 +11,7 @@ mod stack;
 
 pub use groups::{groups, heads, row_keys};
 pub use known::Known;
-pub use nearest::{by_nearness, is_misspelt};
+pub use nearest::{by_nearness, is_axis_of, is_misspelt};
 pub use rows::{Filter, keep, matching, numbers, pick, picked, texts};
 pub use stack::{below, stack};
 

@@ -16,6 +16,13 @@ pub fn is_misspelt(name: &str, other: &str) -> bool {
     name != other && distance(name, other) <= 2 && name.chars().count() > 3
 }
 
+/// Whether `name` is an axis of the cell with this id, whose labels stand in brackets: `runs[seed=42].table`. Where cells
+/// are gathered over it, it is a column too.
+pub fn is_axis_of(name: &str, id: &str) -> bool {
+    let labels = id.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map_or("", |(labels, _)| labels);
+    labels.split(',').any(|label| label.split_once('=').is_some_and(|(axis, _)| axis == name))
+}
+
 /// Levenshtein's distance, in characters.
 fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
@@ -35,6 +42,12 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn axes_stand_in_brackets() {
+        assert!(is_axis_of("seed", "runs[decay=high_wd,seed=42].table"));
+        assert!(!is_axis_of("step", "runs[decay=high_wd,seed=42].table") && !is_axis_of("seed", "runs.seed"));
+    }
 
     #[test]
     fn the_distance_is_the_textbook_one() {

@@ -79,6 +79,76 @@ fn a_killed_run_goes_on_and_ends_in_the_same_bytes() {
     assert_eq!(fs::read(largest_blob(&killed)).unwrap(), fs::read(largest_blob(&undisturbed)).unwrap());
 }
 
+/// Elsewhere no result may depend on what shares a batch, and what a clamp aims at must be there: both are told before
+/// anything runs.
+#[test]
+fn a_clamp_over_a_batch_is_for_training_alone_and_its_column_must_be_there() {
+    let clamp = "edits = [{ op = \"clamp\", site = \"ln_final.normalized\", over = \"batch\", norm = SIZE }]\n";
+    let inside = STUDY.replace("capture = [", &format!("{clamp}capture = [").replace("SIZE", "1.0"));
+    let refused = Sandbox::with(&inside).assay(&["plan", "study.toml"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("only `train` does this"), "{}", refused.stderr);
+
+    let column = clamp.replace("SIZE", "{ from = \"control\", column = \"normalised_norm\" }");
+    let clamped = format!(
+        "{STUDY}\n[stages.clamped]\nkind = \"train\"\nsteps = 2\n{column}\
+         inputs = {{ train = \"task.train\", test = \"task.test\", control = \"learned.log\" }}\n\
+         model = {{ num-hidden-layers = 1, num-attention-heads = 2, hidden-size = 16, intermediate-size = 0 }}\n"
+    );
+    let sandbox = Sandbox::with(&clamped);
+    let refused = sandbox.assay(&["plan", "study.toml"]);
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.stderr.contains("has no column `normalised_norm`"), "{}", refused.stderr);
+    sandbox.edit("normalised_norm", "normalized_norm");
+    assert_eq!(in_state(&sandbox.run(&[]), "ran").len(), 4);
+}
+
+/// Two runs of one study leave the same log and other times; a document puts the times beside the rows.
+#[test]
+fn seconds_are_noted_beside_a_log_that_does_not_hold_them() {
+    let study = format!(
+        "{STUDY}\n[stages.audit]\nkind = \"document\"\ninputs = {{ log = \"learned.log\", digests = \"learned.checkpoints\" }}\n\
+         content = {{ metrics = {{ rows = \"= rows(log)\", with = {{ timestamp = {{ made = \"log\", field = \"times\" }} }} }}, checkpoints = \"= digests\" }}\n\
+         [export]\n\"audit.json\" = \"audit\"\n"
+    );
+    let audit = |sandbox: &Sandbox| -> serde_json::Value {
+        sandbox.run(&[]);
+        assert_eq!(sandbox.assay(&["export", "study.toml", "out"]).code, Some(0));
+        serde_json::from_slice(&fs::read(sandbox.path("out/audit.json")).unwrap()).unwrap()
+    };
+    let (one, other) = (Sandbox::with(&study), Sandbox::with(&study));
+    let (audited, again) = (audit(&one), audit(&other));
+    let log = |sandbox: &Sandbox| fs::read(sandbox.path("results/trained/learned/log.csv")).unwrap();
+    assert_eq!(log(&one), log(&other));
+    assert_eq!(audited["checkpoints"], again["checkpoints"]);
+    assert!(audited["checkpoints"]["40"].as_str().is_some_and(|digest| digest.starts_with("blake3:")), "{audited}");
+    let rows = audited["metrics"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "step 0 and step 40");
+    assert!(rows.iter().all(|row| row["timestamp"].as_str().is_some_and(|time| time.starts_with("20"))), "{audited}");
+}
+
+/// A file of bytes is a task like any other.
+#[test]
+fn a_text_file_is_learned() {
+    let text = "the quick brown fox jumps over the lazy dog. ".repeat(40);
+    let task = "kind = \"text-windows\"\nfile = \"fox.txt\"\nlength = 24\n";
+    let (head, rest) = STUDY.split_once("kind = \"repeated-patterns\"").unwrap();
+    let (_, tail) = rest.split_once("[stages.learned]").unwrap();
+    let sandbox = Sandbox::with(&format!("{head}{task}\n[stages.learned]{tail}"));
+    fs::write(sandbox.path("fox.txt"), &text).unwrap();
+    assert_eq!(in_state(&sandbox.run(&[]), "ran").len(), 3);
+    // 1800 bytes are 75 windows of 24, of which a tenth is held out.
+    assert_eq!(sandbox.assay(&["export", "study.toml", "out"]).code, Some(0));
+    let held_out: serde_json::Value =
+        serde_json::from_slice(&fs::read(sandbox.path("out/task/test.json")).unwrap()).unwrap();
+    let windows = held_out["sequences"].as_array().unwrap();
+    assert_eq!((windows.len(), &windows[0]["id"]), (7, &serde_json::json!("68")));
+    assert_eq!(windows[0]["prompt"][0], text.as_bytes()[68 * 24]);
+    sandbox.edit("length = 24", "length = 2400");
+    let failed = sandbox.assay(&["run", "study.toml"]);
+    assert!(failed.stderr.contains("0 windows of 2400: too few"), "{}", failed.stderr);
+}
+
 fn has_a_checkpoint(units: &std::path::Path) -> bool {
     let folders = fs::read_dir(units).into_iter().flatten().flatten();
     folders.flat_map(|folder| fs::read_dir(folder.path()).into_iter().flatten()).next().is_some()
