@@ -66,6 +66,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<attribute::Attribute>(),
     Kind::of::<decode::Decode>(),
     Kind::of::<detect_heads::DetectHeads>(),
+    Kind::of::<attribute::Attribute>(),
     Kind::of::<bootstrap::Bootstrap>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),

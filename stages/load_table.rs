@@ -9,6 +9,7 @@ use assay_cache::{Artifact, Column, Table, Values};
 use csv::{ReaderBuilder, StringRecord};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::{
     Ctx, Failure, Fetch, File, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Resolved, SourceError,
@@ -47,11 +48,13 @@ impl Stage for LoadTable {
     }
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
+        let mut table = OutputPort::new("table", PortType::of("table"));
         if let Some(path) = given.files.and_then(|files| files.files.get("file")) {
             let names = read(path, false).map_err(|message| vec![Mistake::new("file", message)])?.0;
             self.check(&names)?;
+            table = table.with_facts(json!({ "columns": names }));
         }
-        Ok(Ports { inputs: vec![], outputs: vec![OutputPort::new("table", PortType::of("table"))] })
+        Ok(Ports { inputs: vec![], outputs: vec![table] })
     }
 
     fn run(&self, _: &Inputs, _: &dyn Ctx) -> Result<Outputs, Failure> {
@@ -147,7 +150,7 @@ fn typed(ty: Type, cells: &[&str]) -> Result<Values, usize> {
 mod tests {
     use std::fs;
 
-    use serde_json::{Value, json};
+    use serde_json::Value;
     use tempfile::TempDir;
 
     use super::*;

@@ -46,7 +46,7 @@ pub fn export(plan: &Plan, store: &Store, folder: &Path, formats: Formats) -> Re
                     for extension in extensions(&output.form, formats) {
                         let path = place(plan, cell, port);
                         let path = folder.join(path.with_file_name(format!("{port}.{extension}")));
-                        exported.files += write(&path, &Source { plan, cell, port, entry: &entry, store })?;
+                        exported.files += write(&path, &Source { plan, cell, port, entry: &entry, store, whole: false })?;
                     }
                 }
             }
@@ -80,7 +80,8 @@ fn named_export(plan: &Plan, store: &Store, folder: &Path, export: &Export) -> R
         let Some(entry) = entry(cell, store)? else { continue };
         let port = &cell.output(export.what.value.port.as_deref()).ok_or("the plan has checked the port")?.name;
         let path = inside(&path.filled(&cell.labels, &stamp(entry.made.run_started())))?;
-        files += write(&folder.join(path), &Source { plan, cell, port, entry: &entry, store })?;
+        let whole = export.what.value.port.is_none();
+        files += write(&folder.join(path), &Source { plan, cell, port, entry: &entry, store, whole })?;
     }
     Ok(files)
 }
@@ -98,6 +99,8 @@ struct Source<'a> {
     port: &'a str,
     entry: &'a Entry,
     store: &'a Store,
+    /// Whether the stage was named without an output: an archive then holds all its tensors.
+    whole: bool,
 }
 
 impl Source<'_> {
@@ -122,6 +125,17 @@ impl Source<'_> {
             }
         }
         Ok(None)
+    }
+
+    /// The tensors that an archive holds, by their ports.
+    fn arrays(&self) -> Result<Vec<(&str, Artifact)>, String> {
+        let tensors = self.entry.outputs.iter().filter(|(_, output)| output.form == Form::Tensor);
+        let own = tensors.filter(|(port, _)| self.whole || *port == self.port);
+        own.map(|(port, output)| {
+            let artifact = self.store.read(output).map_err(|error| self.lost(&error))?;
+            Ok((port.as_str(), artifact))
+        })
+        .collect()
     }
 
     fn lost(&self, error: &StoreError) -> String {
@@ -158,7 +172,7 @@ fn write(path: &Path, source: &Source) -> Result<usize, String> {
             _ => return Err(format!("`{}.{}` is no table", source.cell.id, source.port)),
         },
         ("png", Form::Figure) => render::png(&String::from_utf8_lossy(&source.bytes()?))?,
-        ("npz", Form::Tensor) => render::npz(source.port, &source.artifact()?)?,
+        ("npz", Form::Tensor) => render::npz(&source.arrays()?)?,
         (stored, form) if stored == form.extension() => source.bytes()?,
         (other, form) => {
             let stored = form.extension();

@@ -138,7 +138,8 @@ impl Series {
 
     fn mark_ends(&self, drawing: &mut Drawing, x: &Scale, y: &Scale) {
         let whole = |p: &&Point| x.shows(p.x) && y.shows(p.y);
-        let ends = [(self.points.iter().find(whole), Shape::Ring), (self.points.iter().rev().find(whole), Shape::Target)];
+        let ends =
+            [(self.points.iter().find(whole), Shape::Ring), (self.points.iter().rev().find(whole), Shape::Target)];
         for (point, shape) in ends {
             if let Some(point) = point {
                 marks::draw(drawing, (x.at(point.x), y.at(point.y)), Mark { shape, color: self.hue.rgb() });

@@ -73,7 +73,8 @@ impl Heat {
         let heats: Vec<&mut Self> = heats.collect();
         let ends = heats.iter().filter_map(|heat| heat.extent());
         let (least, largest) = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
-        let all = Self { rows: vec![], columns: vec![], values: arr2(&[[least, largest]]), ..(*heats.first()?).clone() };
+        let all =
+            Self { rows: vec![], columns: vec![], values: arr2(&[[least, largest]]), ..(*heats.first()?).clone() };
         let Shades { min, max, .. } = all.shades();
         for heat in heats {
             heat.color.min = Some(min);

@@ -76,7 +76,9 @@ pub enum Body {
 
 /// Gives the matrices of several panels one range of colours, and one colour bar.
 pub fn share_colors(panels: &mut [Panel]) -> Option<Heat> {
-    Heat::share(panels.iter_mut().filter_map(|panel| if let Body::Heat(heat) = &mut panel.body { Some(heat) } else { None }))
+    Heat::share(
+        panels.iter_mut().filter_map(|panel| if let Body::Heat(heat) = &mut panel.body { Some(heat) } else { None }),
+    )
 }
 
 impl Figure {

@@ -59,9 +59,8 @@ pub fn network(specs: &[SeriesSpec], inputs: &Inputs) -> Result<Network, Failure
         let message = format!("`{}` has {} edges, and a figure shows {MOST_EDGES}", edges.from, table.rows());
         return Err(Failure::fatal(format!("{message}: keep the strongest")));
     }
-    let ends = |key: &Option<String>, what| {
-        Ok::<_, Failure>(texts(&column(&table, named(key, what)?, &edges.from)?.values))
-    };
+    let ends =
+        |key: &Option<String>, what| Ok::<_, Failure>(texts(&column(&table, named(key, what)?, &edges.from)?.values));
     let (from, to) = (ends(&edges.x, "x")?, ends(&edges.y, "y")?);
     let weights = match &edges.value {
         Some(value) => numbers(&table, value, &edges.from)?,

@@ -348,8 +348,9 @@ fn the_figures_and_verdicts_of_shipped_manifests_are_sound() {
 /// Values over sites for two runs; one of them is far from the others.
 fn measured() -> Artifact {
     let sites = ["suppressor", "other heads of the same layer"];
-    let rows: Vec<(usize, usize, f64)> =
-        (0..2).flat_map(|s| (0..2).flat_map(move |r| (0..8).map(move |k| (s, r, 1.0 + s as f64 + 0.1 * k as f64)))).collect();
+    let rows: Vec<(usize, usize, f64)> = (0..2)
+        .flat_map(|s| (0..2).flat_map(move |r| (0..8).map(move |k| (s, r, 1.0 + s as f64 + 0.1 * k as f64))))
+        .collect();
     let values: Vec<f64> = rows.iter().enumerate().map(|(i, row)| if i == 7 { 9.0 } else { row.2 }).collect();
     let table = Table::default()
         .with("site", Values::Text(rows.iter().map(|row| sites[row.0].to_owned()).collect()))
@@ -378,7 +379,8 @@ fn nodes() -> Artifact {
 #[test]
 fn a_box_plot_has_a_box_its_outliers_and_its_count() {
     let series = json!([{ "from": "t", "x": "site", "y": "ratio", "split": "run" }]);
-    let params = json!({ "chart": "box", "width": 500, "series": series, "zones": [{ "y": [1.0, 2.0], "label": "usual" }] });
+    let params =
+        json!({ "chart": "box", "width": 500, "series": series, "zones": [{ "y": [1.0, 2.0], "label": "usual" }] });
     let svg = draw(params, &[("t", measured())]).unwrap();
     assert_eq!(count(&svg, ">n = 8<"), 4, "a box for each site and run");
     assert_eq!(count(&svg, "<circle"), 2, "one outlier, an open disc");

@@ -227,6 +227,22 @@ fn show_and_export_give_the_results_out() {
     }
 }
 
+/// A stage without an output is all its tensors; with one, that alone.
+#[test]
+fn an_archive_holds_what_it_names() {
+    let sandbox = spine();
+    let exports = "\n[export]\n\"all_{tau}.npz\" = \"phiid\"\n\"one_{tau}.npz\" = \"phiid.rtr\"\n";
+    sandbox.edit("[stages.ranking]", &format!("{exports}\n[stages.ranking]"));
+    sandbox.run(&[]);
+    let export = sandbox.assay(&["export", "study.toml", "out"]);
+    assert_eq!(export.code, Some(0), "{}", export.stderr);
+    let arrays = |file: &str| {
+        let archive = std::fs::read(sandbox.path("out").join(file)).unwrap();
+        ["sts.npy", "rtr.npy"].map(|name| archive.windows(name.len()).any(|window| window == name.as_bytes()))
+    };
+    assert_eq!((arrays("all_2.npz"), arrays("one_2.npz")), ([true, true], [false, true]));
+}
+
 #[test]
 fn a_manifest_that_cannot_run_exits_with_2_and_runs_nothing() {
     let sandbox = spine();

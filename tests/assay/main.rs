@@ -27,6 +27,7 @@ mod schema;
 mod selection;
 #[path = "../../stages/lm/source/hub/server.rs"]
 mod server;
+mod statistics;
 mod status;
 mod training;
 mod treatments;
