@@ -78,7 +78,7 @@ pub enum Tail {
 
 /// Permutations that a thread takes before it looks whether the run should stop.
 const CHUNK: u64 = 64;
-/// Statistics that differ by less are equal: they were added up in another order.
+/// Differences that are apart by less than this part of the statistics are equal: they were added up in another order.
 const TIE: f64 = 1e-12;
 
 impl Stage for MaxStatistic {
@@ -111,7 +111,7 @@ impl Stage for MaxStatistic {
         let count = if exact { worlds.ways().unwrap_or(1) } else { u64::from(self.permutations) };
         let observed = worlds.differences(&cells, &vec![false; worlds.prompts()]);
         let null = self.null(&worlds, &cells, exact, count, ctx)?; // [permutation][cell]
-        let judged = Judged::new(observed, &null, self.tail, exact);
+        let judged = Judged::new(observed, &null, self.tail, exact, TIE * worlds.size(&cells));
         for (cell, _) in cells.iter().zip(&judged.differences).filter(|(_, difference)| difference.is_nan()) {
             ctx.warn(&format!("the statistic of the cell {} is not defined: it has no p", cell.name()));
         }
@@ -178,8 +178,9 @@ struct Judged {
 }
 
 impl Judged {
-    /// A permutation in which a statistic is not defined counts as extreme: who cannot tell does not find.
-    fn new(differences: Vec<f64>, null: &[Vec<f64>], tail: Tail, exact: bool) -> Self {
+    /// A permutation in which a statistic is not defined counts as extreme: who cannot tell does not find. Differences
+    /// that are apart by `tie` or less are equal.
+    fn new(differences: Vec<f64>, null: &[Vec<f64>], tail: Tail, exact: bool, tie: f64) -> Self {
         let extremity = |value: &f64| if value.is_nan() { f64::INFINITY } else { tail.extremity(*value) };
         let counted = |cell: &usize| !differences[*cell].is_nan();
         let most = |row: &Vec<f64>| {
@@ -190,7 +191,7 @@ impl Judged {
             if observed.is_nan() {
                 return f64::NAN;
             }
-            let reached = values.filter(|value| *value >= tail.extremity(observed) - TIE).count();
+            let reached = values.filter(|value| *value >= tail.extremity(observed) - tie).count();
             let own = usize::from(!exact); // the identity is one of all ways, but not one of those drawn
             (own + reached) as f64 / (own + null.len()) as f64
         };

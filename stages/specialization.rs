@@ -82,7 +82,9 @@ impl Stage for Specialization {
                 mistakes.push(Mistake::new(at, "there must be one at least"));
             }
         }
-        mistakes.extend(given.one("profile").into_iter().flat_map(|arrived| too_few(&arrived.facts)));
+        let profile = PortType::tensor(&["prompt", "layer", "head"]);
+        let arrived = given.one("profile").filter(|arrived| arrived.ty == profile);
+        mistakes.extend(arrived.into_iter().flat_map(|arrived| too_few(&arrived.facts)));
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -90,7 +92,7 @@ impl Stage for Specialization {
             OutputPort::new(name, PortType::of("table")).with_facts(json!({ "columns": columns }))
         };
         Ok(Ports {
-            inputs: vec![InputPort::one("profile", PortType::tensor(&["prompt", "layer", "head"]))],
+            inputs: vec![InputPort::one("profile", profile)],
             outputs: vec![
                 OutputPort::new("metrics", PortType::of("record")),
                 OutputPort::new("correlation", PortType::tensor(&["head", "head"])),

@@ -121,6 +121,12 @@ impl Worlds {
         self.of(&self.baseline)
     }
 
+    /// The largest statistic there is, of either sign.
+    pub fn size(&self, cells: &[Cell]) -> f64 {
+        let treated = cells.iter().map(|cell| self.treated(cell).abs());
+        treated.fold(self.baseline().abs(), f64::max)
+    }
+
     fn of(&self, mean: &Array1<f64>) -> f64 {
         match self.statistic {
             Statistic::Mean => mean.mean().unwrap_or(f64::NAN),

@@ -111,6 +111,21 @@ fn lowering_is_the_mirror_of_raising() {
     assert_eq!(column(&raised, "p_family_wise"), column(&lowered, "p_family_wise"));
 }
 
+/// Every way and its opposite are equally extreme, to rounding: two-sided p count pairs, whatever the size of the numbers.
+#[test]
+fn what_is_equal_but_for_rounding_is_equal() {
+    let case = &permutations()[0];
+    let mut large = inputs(case);
+    for item in large.0.values_mut().flatten() {
+        let Artifact::Tensor(tensor) = &*item.artifact else { unreachable!() };
+        let data = Data::F64(tensor.data.to_f64() * 3.1e7 + 1.7e9);
+        item.artifact = Arc::new(Artifact::Tensor(Tensor { data, ..tensor.clone() }));
+    }
+    let params = json!({ "statistic": "mean", "mean-over": ["seed"], "seed": 1, "tail": "two-sided" });
+    let outputs = stage(params).run(&large, &TestCtx::new()).unwrap();
+    assert!(close(&column(&outputs, "p"), &case["p_two_sided"], 1e-12), "{:?}", column(&outputs, "p"));
+}
+
 /// A treatment that does nothing is no better than any permutation.
 #[test]
 fn no_treatment_has_a_p_of_one() {

@@ -1,6 +1,6 @@
 //! A treatment in many doses, held against the untreated model: cells, nulls, the line of a measured value, through the binary.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::sandbox::{Sandbox, in_state};
 
@@ -16,7 +16,8 @@ draw  = [1, 2]
 [stages.model]
 kind   = "load-model"
 source = "init"
-config = "config.json"
+config = "./model"
+seed   = 3
 
 [stages.prompts]
 kind   = "prompts"
@@ -79,7 +80,8 @@ within = 1e-12
 
 fn study() -> Sandbox {
     let sandbox = Sandbox::with(STUDY);
-    sandbox.fixture("stages/fixtures/llama/config.json", "config.json");
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("stages/fixtures/llama/config.json");
+    sandbox.write("model/config.json", fs::read(config).unwrap());
     sandbox
 }
 
@@ -119,7 +121,7 @@ fn what_is_wrong_with_a_treatment_is_told_where_it_stands() {
         "suffix-aligned",
         "tensor[prompt, layer, head]",
         "no input port is called `base`",
-        "a set has one position at least",
+        "expected a number that is at least 1, found the integer 0",
     ] {
         assert!(plan.stderr.contains(said), "{said} is missing:\n{}", plan.stderr);
     }
@@ -131,5 +133,5 @@ fn an_axis_that_is_not_gathered_fails_with_those_that_are() {
     sandbox.edit("mean-over = [\"draw\"]", "mean-over = [\"seed\"]");
     let run = sandbox.assay(&["run", "study.toml"]);
     assert_eq!(run.code, Some(1));
-    assert!(run.stderr.contains("not gathered over `seed`, but over draw, sigma"), "{}", run.stderr);
+    assert!(run.stderr.contains("not gathered over `seed`, but over sigma, draw"), "{}", run.stderr);
 }
