@@ -138,6 +138,12 @@ impl Capture {
         if self.minus.is_some() && self.site.extent() == Extent::Pattern {
             found.push(Mistake::new(format!("{at}.minus"), "a query's row has no fixed number of keys to subtract"));
         }
+        if self.minus.is_some() && self.uses(Reduce::Surprisal) {
+            found.push(Mistake::new(
+                format!("{at}.minus"),
+                "a difference of logits predicts nothing: subtract surprisals",
+            ));
+        }
         found
     }
 
