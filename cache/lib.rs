@@ -42,6 +42,7 @@ pub use history::{Aside, Saved};
 pub use holder::Holder;
 pub use lease::{Claim, HEARTBEAT, Leases, Watch};
 pub use lookup::Found;
+pub use preview::glance;
 pub use recipe::{FORMAT, InputDigests, InputsKey, Key, Labels, Recipe, Slot, Upstream};
 pub use store::{Store, StoreError};
 pub use summary::Summary;

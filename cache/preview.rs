@@ -66,7 +66,7 @@ impl Table {
 fn cells(name: &str, values: &Values, rows: usize) -> Vec<String> {
     let cell = |row: usize| match values {
         Values::Int(values) => values[row].map_or(String::new(), |value| value.to_string()),
-        Values::Float(values) => number(values[row]),
+        Values::Float(values) => glance(values[row]),
         Values::Text(values) => values[row].clone(),
         Values::Bool(values) => values[row].to_string(),
     };
@@ -74,7 +74,7 @@ fn cells(name: &str, values: &Values, rows: usize) -> Vec<String> {
 }
 
 /// Six significant digits, which is what a glance takes in; exports hold them all.
-fn number(value: f64) -> String {
+pub fn glance(value: f64) -> String {
     let size = value.abs();
     match () {
         () if value == 0.0 || !value.is_finite() => format!("{value}"),
@@ -93,15 +93,23 @@ impl Tensor {
         };
         let unit = self.unit.as_ref().map_or(String::new(), |unit| format!(", {unit}"));
         let mut text = format!("tensor [{}] {kind}{unit}\n", axes.collect::<Vec<_>>().join(", "));
-        let numbers = self.data.to_f64();
-        for (index, value) in numbers.indexed_iter().take(rows) {
-            let place = (0..numbers.ndim()).map(|axis| self.place(axis, index[axis])).collect::<Vec<_>>();
-            let _ = writeln!(text, "{}  {}", place.join(" "), number(*value));
-        }
-        if rows < numbers.len() {
-            let _ = writeln!(text, "… {} numbers more", numbers.len() - rows);
+        match &self.data {
+            Data::I64(array) => self.listed(array, rows, &i64::to_string, &mut text),
+            Data::F32(array) => self.listed(array, rows, &|value| glance(f64::from(*value)), &mut text),
+            Data::F64(array) => self.listed(array, rows, &|value| glance(*value), &mut text),
         }
         text
+    }
+
+    /// The first numbers, each in a line with its place.
+    fn listed<T>(&self, array: &ArrayD<T>, rows: usize, shown: &dyn Fn(&T) -> String, text: &mut String) {
+        for (index, value) in array.indexed_iter().take(rows) {
+            let place = (0..array.ndim()).map(|axis| self.place(axis, index[axis])).collect::<Vec<_>>();
+            let _ = writeln!(text, "{}  {}", place.join(" "), shown(value));
+        }
+        if rows < array.len() {
+            let _ = writeln!(text, "… {} numbers more", array.len() - rows);
+        }
     }
 
     /// The label of a position on an axis, or its number.
@@ -166,9 +174,16 @@ mod tests {
     #[test]
     fn numbers_have_six_digits() {
         assert_eq!(
-            [0.1234567, 1234.5678, 1e-9, -2.5e7].map(number),
+            [0.1234567, 1234.5678, 1e-9, -2.5e7].map(glance),
             ["0.123457", "1234.57", "1.00000e-9", "-2.50000e7"]
         );
+    }
+
+    #[test]
+    fn integers_are_shown_as_integers() {
+        let tensor = Tensor::new(&["step"], Data::I64(ndarray::arr1(&[7, -1, 9_007_199_254_740_993]).into_dyn()));
+        let text = Artifact::Tensor(tensor).preview(10);
+        assert_eq!(text, "tensor [step 3] i64\n0  7\n1  -1\n2  9007199254740993\n");
     }
 
     #[test]

@@ -32,7 +32,8 @@ use crate::{
 /// Fields: `started`, `finished` and `times` (ISO 8601, UTC; `times` are those of the `seconds` that the stage noted, a
 /// list), `stamp` (`started` as 20260131_235959), `seconds`, `run-started` and `run-stamp` (of the run, the process,
 /// that computed it), `device`, `host`, `assay`, `git-commit`, `key`, `digest`, `notes.NAME`; what is not known is null.
-/// With `text = "results/recovery_{}.json"` it is put into that text; with `item = 3` it is that element of a list.
+/// With `text = "results/recovery_{}.json"` it is put into that text; with `item = 3` it is that element, where
+/// it is a list.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Document {

@@ -14,7 +14,7 @@ use crate::{
     Ctx, Failure, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     charts::{
         self, Figure,
-        spec::{AxisSpec, Chart, ColorSpec, LineSpec, PanelSpec, SeriesSpec},
+        spec::{AxisSpec, Chart, ColorSpec, LineSpec, PanelSpec, SeriesSpec, ZoneSpec},
     },
     tables::{self, is_misspelt, no_column},
 };
@@ -53,6 +53,12 @@ pub struct Plot {
     /// Lines at fixed values of x or y.
     #[serde(default)]
     pub lines: Vec<LineSpec>,
+    /// Shaded ranges behind the marks.
+    #[serde(default)]
+    pub zones: Vec<ZoneSpec>,
+    /// The heatmaps of the figure have one range of colours, and one colour bar.
+    #[serde(default)]
+    pub shared_color: bool,
     /// Several panels; each has from the figure what it leaves out.
     #[serde(default)]
     pub panels: Vec<PanelSpec>,
@@ -64,7 +70,7 @@ fn two() -> usize {
 
 impl Stage for Plot {
     const KIND: &'static str = "plot";
-    const VERSION: &'static [(&'static str, u32)] = &[("plot", 1)];
+    const VERSION: &'static [(&'static str, u32)] = &[("plot", 2)];
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let names = tables::wired(given);
@@ -77,9 +83,11 @@ impl Stage for Plot {
 
     fn run(&self, inputs: &Inputs, _: &dyn Ctx) -> Result<Outputs, Failure> {
         let panels = self.resolved();
-        let drawn = panels.iter().map(|(_, panel)| charts::panel(panel, inputs)).collect::<Result<Vec<_>, _>>()?;
+        let mut drawn = panels.iter().map(|(_, panel)| charts::panel(panel, inputs)).collect::<Result<Vec<_>, _>>()?;
         let side_by_side = drawn.len() > 1 && self.columns > 1;
+        let bar = if self.shared_color { charts::share_colors(&mut drawn) } else { None };
         let figure = Figure {
+            bar,
             title: self.headline.clone(),
             panels: drawn,
             columns: self.columns,
@@ -109,6 +117,7 @@ impl Plot {
             color: panel.color.clone().or_else(|| Some(self.color.clone())),
             series: if panel.series.is_empty() { self.series.clone() } else { panel.series.clone() },
             lines: panel.lines.clone().or_else(|| Some(self.lines.clone())),
+            zones: panel.zones.clone().or_else(|| Some(self.zones.clone())),
         }
     }
 
@@ -116,7 +125,8 @@ impl Plot {
         let mut mistakes = self.size_mistakes();
         for (at, panel) in self.resolved() {
             let lines = panel.lines.as_deref().unwrap_or_default();
-            for (inner, message, help) in charts::check(panel.chart.unwrap_or_default(), &panel.series, lines) {
+            let (chart, zones) = (panel.chart.unwrap_or_default(), panel.zones.as_deref().unwrap_or_default());
+            for (inner, message, help) in charts::check(chart, &panel.series, lines, zones) {
                 mistakes.push(Mistake::new(format!("{at}{inner}"), message).help(help));
             }
             for (name, axis) in [("x", &panel.x), ("y", &panel.y)] {

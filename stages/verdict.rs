@@ -1,8 +1,10 @@
 //! The study's own decision rule, applied truthfully to what was measured.
 //!
-//! Values are computed from the inputs, then the first rule that holds gives the verdict. A value that is not defined
-//! (NaN, an empty column) fails the stage: it can make no rule silently true or false. What an expression may call is
-//! in `expression`.
+//! Values are computed from the inputs, criteria are judged, then the first rule that holds gives the verdict. A value
+//! that is not defined (NaN, an empty column) fails the stage, unless it is `optional`: it can make no rule silently
+//! true or false. What an expression may call is in `expression`.
+
+mod criteria;
 
 use std::collections::BTreeSet;
 
@@ -13,9 +15,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Ctx, Failure, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
-    expression::{self, Scope, identifier},
+    expression::{self, Attempt, Outcome, Scope, identifier},
     tables,
 };
+use criteria::{Answer, Undefined, rests_on};
+pub use criteria::CriterionSpec;
 
 /// Decides by ordered rules over values computed from the inputs.
 ///
@@ -35,6 +39,10 @@ pub struct Verdict {
     /// What the rules are about, in order: later values may use earlier ones.
     #[serde(default)]
     pub values: Vec<ValueSpec>,
+    /// Demands on the numbers, each answered by itself: SUCCESS, FAIL, or NOT TESTABLE where its value is not defined.
+    /// Rules may use `passed`, `failed` and `untestable`, the numbers of criteria with these answers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub criteria: Vec<CriterionSpec>,
     /// The first rule whose `when` holds decides. The last one has no `when`.
     pub rules: Vec<RuleSpec>,
 }
@@ -48,6 +56,10 @@ pub struct ValueSpec {
     pub is: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<String>,
+    /// Whether it may be not defined: then it is `"NaN"` in the record, criteria that rest on it are not testable, and a
+    /// rule about it must ask `defined(…)` first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub optional: bool,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
@@ -79,31 +91,64 @@ impl Stage for Verdict {
 }
 
 impl Verdict {
-    /// The verdict, the rule that gave it, and every value.
+    /// The verdict, the rule that gave it, every value and every criterion.
     fn decide(&self, inputs: &Inputs) -> Result<Value, Failure> {
-        let mut known = Scope::of(inputs)?;
-        let mut judged = Scope::default();
-        let (mut values, mut units) = (Map::new(), Map::new());
+        let Evaluated { known, mut judged, values, units, undefined } = self.evaluate(inputs)?;
+        let answers = criteria::judge(&self.criteria, &known, &undefined)?;
+        if !self.criteria.is_empty() {
+            let kinds = [Answer::Success, Answer::Fail, Answer::NotTestable];
+            for (name, kind) in criteria::COUNTS.into_iter().zip(kinds) {
+                judged.add(name, Outcome::from(answers.iter().filter(|(answer, _)| *answer == kind).count()));
+            }
+        }
+        let fired = self.fired(&judged, &undefined)?;
+        let mut record = json!({
+            "verdict": self.rules[fired].then,
+            "rule": { "index": fired, "when": self.rules[fired].when },
+            "values": values,
+            "units": units,
+        });
+        if !self.criteria.is_empty() {
+            record["criteria"] = answers.into_iter().map(|(_, criterion)| criterion).collect();
+        }
+        Ok(record)
+    }
+
+    fn evaluate(&self, inputs: &Inputs) -> Result<Evaluated, Failure> {
+        let mut done = Evaluated { known: Scope::of(inputs)?, ..Evaluated::default() };
         for spec in &self.values {
-            let value = known.evaluate(&spec.is).map_err(|why| {
-                let columns = known.described();
+            let attempt = match rests_on(&spec.is, &done.undefined) {
+                Some(why) => Ok(Attempt::Undefined(why)),
+                None => done.known.attempt(&spec.is),
+            };
+            let attempt = attempt.and_then(|attempt| match attempt {
+                Attempt::Undefined(why) if !spec.optional => Err(why),
+                attempt => Ok(attempt),
+            });
+            let attempt = attempt.map_err(|why| {
+                let columns = done.known.described();
                 Failure::fatal(format!("the value `{}` = {} is not defined: {why}{columns}", spec.name, spec.is))
             })?;
-            values.insert(spec.name.clone(), value.to_json());
-            if let Some(unit) = &spec.unit {
-                units.insert(spec.name.clone(), json!(unit));
-            }
-            judged.add(&spec.name, value.clone());
-            known.add(&spec.name, value);
+            let value = match attempt {
+                Attempt::Defined(value) => value,
+                Attempt::Undefined(why) => {
+                    done.undefined.insert(spec.name.clone(), why);
+                    Outcome::undefined()
+                }
+            };
+            done.values.insert(spec.name.clone(), value.to_json());
+            done.units.extend(spec.unit.iter().map(|unit| (spec.name.clone(), json!(unit))));
+            done.judged.add(&spec.name, value.clone());
+            done.known.add(&spec.name, value);
         }
+        Ok(done)
+    }
+
+    /// The first rule that holds.
+    fn fired(&self, judged: &Scope, undefined: &Undefined) -> Result<usize, Failure> {
         for (i, rule) in self.rules.iter().enumerate() {
-            if rule.holds(&judged)? {
-                return Ok(json!({
-                    "verdict": rule.then,
-                    "rule": { "index": i, "when": rule.when },
-                    "values": values,
-                    "units": units,
-                }));
+            if rule.holds(judged, undefined)? {
+                return Ok(i);
             }
         }
         Err(Failure::fatal("no rule holds: the last one should have no `when`"))
@@ -121,10 +166,12 @@ impl Verdict {
             mistakes.extend(expression::mistakes(&format!("{at}.is"), &value.is, &known, given));
             known.insert(value.name.clone());
         }
-        let values: BTreeSet<String> = self.values.iter().map(|value| value.name.clone()).collect();
+        mistakes.extend(criteria::mistakes(&self.criteria, &known, given));
+        let mut judged: BTreeSet<String> = self.values.iter().map(|value| value.name.clone()).collect();
+        judged.extend(criteria::COUNTS.into_iter().filter(|_| !self.criteria.is_empty()).map(str::to_owned));
         for (i, rule) in self.rules.iter().enumerate() {
             if let Some(when) = &rule.when {
-                mistakes.extend(expression::mistakes(&format!("rules[{i}].when"), when, &values, given));
+                mistakes.extend(expression::mistakes(&format!("rules[{i}].when"), when, &judged, given));
             }
         }
         mistakes
@@ -148,10 +195,25 @@ impl Verdict {
     }
 }
 
+/// The values, as expressions and as the record see them.
+#[derive(Default)]
+struct Evaluated {
+    /// The inputs and the values.
+    known: Scope,
+    /// What rules see: the values alone.
+    judged: Scope,
+    values: Map<String, Value>,
+    units: Map<String, Value>,
+    undefined: Undefined,
+}
+
 impl RuleSpec {
-    fn holds(&self, values: &Scope) -> Result<bool, Failure> {
+    fn holds(&self, values: &Scope, undefined: &Undefined) -> Result<bool, Failure> {
         let Some(when) = &self.when else { return Ok(true) };
         let fails = |why: String| Failure::fatal(format!("the rule `{when}` → {} cannot be decided: {why}", self.then));
+        if let Some(why) = rests_on(when, undefined) {
+            return Err(fails(format!("{why}; ask `defined(…)` first")));
+        }
         values.evaluate(when).and_then(|value| value.truth()).map_err(fails)
     }
 }

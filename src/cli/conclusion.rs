@@ -1,10 +1,14 @@
 //! The last lines of a run: what was decided, what was expected, what was done, and where the results are.
 
+use assay_cache::glance;
+use serde_json::Value;
+
+use super::values::value;
 use crate::{
     manifest::visible,
     plan::Plan,
     report::Results,
-    run::{Control, Finding, Held, Record, Verdict},
+    run::{Control, Criterion, Finding, Held, Record, Verdict},
 };
 
 /// What a run has to tell at its end.
@@ -18,8 +22,14 @@ pub struct Told {
 const COUNTED: [&str; 7] = ["ran", "reproduced", "same", "cached", "failed", "skipped", "stopped"];
 
 pub fn conclude(plan: &Plan, record: &Record, told: &Told, results: &Results) {
-    told.verdicts.iter().for_each(|verdict| say(&judgement(verdict)));
-    told.controls.iter().for_each(|control| say(&check(control)));
+    for verdict in &told.verdicts {
+        say(&judgement(verdict));
+        criteria(&verdict.decided.criteria).iter().for_each(|line| say(line));
+    }
+    for control in &told.controls {
+        say(&check(control));
+        control.decided.iter().flat_map(|decided| criteria(&decided.criteria)).for_each(|line| say(&line));
+    }
     told.findings.iter().for_each(|finding| say(&sentence(finding)));
     let (study, page) = (&plan.manifest.study.name.value, results.page());
     let page = page.display();
@@ -47,17 +57,44 @@ pub fn counted(count: impl Fn(&str) -> usize) -> String {
 
 /// A verdict, and the question it answers, for people.
 fn judgement(verdict: &Verdict) -> String {
-    let text = verdict.verdict.as_str().map_or_else(|| verdict.verdict.to_string(), str::to_owned);
+    let text = plain(&verdict.decided.verdict);
     match &verdict.title {
         Some(title) => format!("{}: {text} ({title})", verdict.cell),
         None => format!("{}: {text}", verdict.cell),
     }
 }
 
+/// A line for each criterion, the answers below one another.
+fn criteria(criteria: &[Criterion]) -> Vec<String> {
+    let widest = criteria.iter().map(|one| one.result.chars().count()).max().unwrap_or(0);
+    let line = |one: &Criterion| {
+        let unit = one.unit.as_ref().map_or(String::new(), |unit| format!(" {unit}"));
+        let found = match &one.because {
+            Some(because) => because.clone(),
+            None => format!("{}{unit}", measured(&one.value)),
+        };
+        format!("  {:widest$}  {}: {found} ({})", one.result, one.name, one.threshold)
+    };
+    criteria.iter().map(line).collect()
+}
+
+/// A number at a glance, anything else as a manifest would write it.
+fn measured(found: &Value) -> String {
+    match found.as_f64().filter(|_| found.is_f64()) {
+        Some(number) => glance(number),
+        None => value(found),
+    }
+}
+
+/// A text as it is, anything else as JSON.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
 /// What a control checks and found, for people.
 fn check(control: &Control) -> String {
-    let found = match (&control.verdict, control.finished) {
-        (Some(verdict), _) => verdict.as_str().map_or_else(|| verdict.to_string(), str::to_owned),
+    let found = match (&control.decided, control.finished) {
+        (Some(decided), _) => plain(&decided.verdict),
         (None, true) => "finished".to_owned(),
         (None, false) => "not finished".to_owned(),
     };

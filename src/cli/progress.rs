@@ -32,8 +32,8 @@ pub struct Progress {
 }
 
 enum Screen {
-    /// `--json`: warnings and failures only.
-    Quiet,
+    /// `--json`: warnings, failures, and how far stages are that take long.
+    Quiet(BTreeMap<usize, Plain>),
     Lines(BTreeMap<usize, Plain>),
     Live(Live),
 }
@@ -49,7 +49,7 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 impl Progress {
     pub fn new(plan: &Plan, options: &Options, quiet: bool) -> Self {
         let screen = match quiet {
-            true => Screen::Quiet,
+            true => Screen::Quiet(BTreeMap::new()),
             false if is_terminal() => Screen::Live(Live::default()),
             false => Screen::Lines(BTreeMap::new()),
         };
@@ -97,7 +97,7 @@ impl Progress {
         self.waiting.remove(&cell);
         let (count, id, now) = (self.count(), &self.ids[cell], Instant::now());
         match &mut self.screen {
-            Screen::Quiet => {}
+            Screen::Quiet(stages) => drop(stages.insert(cell, Plain { pace: Pace::new(now), printed: now })),
             Screen::Lines(stages) => {
                 eprintln!("{id} …");
                 stages.insert(cell, Plain { pace: Pace::new(now), printed: now });
@@ -111,7 +111,7 @@ impl Progress {
         self.waiting.insert(cell, holder.to_owned());
         let (count, id) = (self.count(), &self.ids[cell]);
         match &mut self.screen {
-            Screen::Quiet => {}
+            Screen::Quiet(_) => {}
             Screen::Lines(_) => eprintln!("{id}  {}", waits_for(holder)),
             Screen::Live(live) => live.show(cell, id, Doing::Waiting(holder.to_owned()), count),
         }
@@ -129,8 +129,7 @@ impl Progress {
 
     fn advanced(&mut self, cell: usize, done: u64, of: u64, what: &str, resumed: bool) {
         match &mut self.screen {
-            Screen::Quiet => {}
-            Screen::Lines(stages) => {
+            Screen::Quiet(stages) | Screen::Lines(stages) => {
                 let Some(stage) = stages.get_mut(&cell) else { return };
                 let now = Instant::now();
                 stage.pace.report(now, done, of, what, resumed);
@@ -158,7 +157,7 @@ impl Progress {
     fn last_line(&mut self, cell: usize, outcome: &Outcome) -> Option<String> {
         let id = &self.ids[cell];
         let holder = self.waiting.remove(&cell);
-        let quiet = matches!(self.screen, Screen::Quiet);
+        let quiet = matches!(self.screen, Screen::Quiet(_));
         match outcome {
             Outcome::Failed { cause } => Some(format!("error: {id}: {cause}")),
             Outcome::Skipped { because } => Some(format!("{id}  skipped: {because}")),
@@ -184,7 +183,7 @@ impl Progress {
         let line = visible(line);
         match &self.screen {
             Screen::Live(live) => live.say(&line),
-            Screen::Quiet | Screen::Lines(_) => eprintln!("{line}"),
+            Screen::Quiet(_) | Screen::Lines(_) => eprintln!("{line}"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use assay_cache::Artifact;
-use assay_stages::Kind;
+use assay_stages::{Kind, render};
 use clap::Args;
 
 use super::{
@@ -59,6 +59,7 @@ pub fn show(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
         (_, true) => format!("{:#}\n", artifact.to_json()),
         // A figure that goes into a file goes as it is; a terminal gets nothing that it would obey.
         (Artifact::Figure(svg), false) if !std::io::stdout().is_terminal() => svg.clone(),
+        (Artifact::Record(record), false) => visible(&render::laid_out(record)),
         (_, false) => visible(&artifact.preview(rows)),
     };
     print(&text)?;

@@ -44,9 +44,10 @@ fn fulfilled(plan: &Plan, cell: &Cell, store: &Store, wish: &MadeField) -> Resul
 
 /// Its element, or the text around it.
 fn said(wish: &MadeField, value: Value) -> Value {
-    let value = match wish.item {
-        Some(item) => value.get(item).cloned().unwrap_or(Value::Null),
-        None => value,
+    let value = match (wish.item, value) {
+        (Some(item), Value::Array(mut items)) if item < items.len() => items.swap_remove(item),
+        (Some(_), Value::Array(_)) => Value::Null,
+        (_, value) => value,
     };
     match (wish.text, value) {
         (Some(text), Value::String(value)) => Value::from(text.replace("{}", &value)),

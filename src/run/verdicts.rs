@@ -1,7 +1,7 @@
 //! What a study's own rules decided, said at the end of a run. A verdict is never an expectation: nothing fails by it.
 
-use assay_cache::{Entry, Found, Store};
-use serde::Serialize;
+use assay_cache::{Artifact, Entry, Store};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::plan::{Cell, Plan};
@@ -12,7 +12,31 @@ pub struct Verdict {
     pub cell: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
+    #[serde(flatten)]
+    pub decided: Decided,
+}
+
+/// What a record in a port `verdict` says: what was decided, and what came of each criterion.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Decided {
     pub verdict: Value,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub criteria: Vec<Criterion>,
+}
+
+/// A demand on a value, and whether it is met.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Criterion {
+    pub name: String,
+    pub value: Value,
+    pub threshold: String,
+    /// `SUCCESS`, `FAIL` or `NOT TESTABLE`.
+    pub result: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<String>,
+    /// Why it is not testable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<String>,
 }
 
 /// The output whose field of the same name is a verdict.
@@ -27,16 +51,16 @@ pub struct Control {
     /// Whether its stage is finished.
     pub finished: bool,
     /// What it decided, where it decides something; its other outputs stand in the results.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub verdict: Option<Value>,
+    #[serde(flatten)]
+    pub decided: Option<Decided>,
 }
 
 /// The verdicts of the finished cells, in the order of the plan. They are short, so they stand in the entries.
 pub fn verdicts(plan: &Plan, entries: &[Option<Entry>], store: &Store) -> Vec<Verdict> {
     let verdict = |(cell, entry): (&Cell, &Option<Entry>)| {
         let stage = &plan.manifest.stages[cell.stage];
-        let verdict = decided(entry.as_ref()?, store).filter(|_| stage.control.is_none())?;
-        Some(Verdict { cell: cell.id.clone(), title: stage.title.clone(), verdict })
+        let decided = decided(entry.as_ref()?, store).filter(|_| stage.control.is_none())?;
+        Some(Verdict { cell: cell.id.clone(), title: stage.title.clone(), decided })
     };
     plan.cells.iter().zip(entries).filter_map(verdict).collect()
 }
@@ -45,13 +69,15 @@ pub fn verdicts(plan: &Plan, entries: &[Option<Entry>], store: &Store) -> Vec<Ve
 pub fn controls(plan: &Plan, entries: &[Option<Entry>], store: &Store) -> Vec<Control> {
     let control = |(cell, entry): (&Cell, &Option<Entry>)| {
         let control = plan.manifest.stages[cell.stage].control.clone()?;
-        let verdict = entry.as_ref().and_then(|entry| decided(entry, store));
-        Some(Control { cell: cell.id.clone(), control, finished: entry.is_some(), verdict })
+        let decided = entry.as_ref().and_then(|entry| decided(entry, store));
+        Some(Control { cell: cell.id.clone(), control, finished: entry.is_some(), decided })
     };
     plan.cells.iter().zip(entries).filter_map(control).collect()
 }
 
-fn decided(entry: &Entry, store: &Store) -> Option<Value> {
-    let found = store.read(entry.outputs.get(PORT)?).ok()?.look_up(&[PORT.to_owned()], &[]).ok()?;
-    if let Found::One(verdict) = found { Some(verdict) } else { None }
+fn decided(entry: &Entry, store: &Store) -> Option<Decided> {
+    match store.read(entry.outputs.get(PORT)?).ok()? {
+        Artifact::Record(record) => serde_json::from_value(record).ok(),
+        _ => None,
+    }
 }

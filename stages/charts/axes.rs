@@ -1,9 +1,9 @@
 //! The frame of a panel: axis lines, ticks, their labels and titles, and the lines at fixed values.
 
 use super::{
-    color::{GRID, INK, RULE},
+    color::{GRID, INK, RULE, ZONE},
     scale::Scale,
-    spec::{AxisSpec, LineSpec, Style},
+    spec::{AxisSpec, LineSpec, Style, ZoneSpec},
     svg::{Anchor, Area, Drawing, Font, Stroke},
     text,
 };
@@ -13,10 +13,13 @@ pub const TICK_SIZE: u32 = 11;
 const TICK: f64 = 4.0;
 /// From the ends of ticks to their labels.
 const GAP: f64 = 4.0;
+/// From a line of a label to the next.
+const LINE: f64 = 13.0;
 /// The height of capitals and digits in units of the font size: what centring a text on a line needs.
 const CAP: f64 = 0.72;
 
 /// What stands along one side of a panel.
+#[derive(Default)]
 pub struct Side {
     pub title: String,
     /// Pixel and label; an empty label is a bare tick.
@@ -40,10 +43,17 @@ pub fn left_room(title: &str, labels: &[String]) -> f64 {
     title + labels + GAP + TICK
 }
 
-/// The room that the lower side needs.
-pub fn bottom_room(title: &str) -> f64 {
+/// The room that the lower side needs, its labels having so many lines.
+pub fn bottom_room(title: &str, lines: usize) -> f64 {
     let title = if title.is_empty() { 2.0 } else { f64::from(LABEL_SIZE) + 10.0 };
-    TICK + GAP + f64::from(TICK_SIZE) + title
+    TICK + GAP + f64::from(TICK_SIZE) + LINE * lines.saturating_sub(1) as f64 + title
+}
+
+impl Side {
+    /// How many lines the highest of its labels has.
+    pub fn lines(&self) -> usize {
+        self.ticks.iter().map(|(_, label)| label.lines().count()).max().unwrap_or(1).max(1)
+    }
 }
 
 /// The horizontal lines behind curves and bars.
@@ -67,7 +77,12 @@ pub fn sides(drawing: &mut Drawing, plot: Area, x: &Side, y: &Side) {
     let baseline = plot.bottom() + TICK + GAP + f64::from(TICK_SIZE) * CAP;
     for (at, label) in &x.ticks {
         drawing.line((*at, plot.bottom()), (*at, plot.bottom() + TICK), stroke);
-        drawing.text((*at, baseline), label, small);
+        match label.contains('\n') {
+            false => drawing.text((*at, baseline), label, small),
+            true => label.lines().enumerate().for_each(|(i, line)| {
+                drawing.text((*at, baseline + LINE * i as f64), line, small);
+            }),
+        }
     }
     for (at, label) in &y.ticks {
         drawing.line((plot.x - TICK, *at), (plot.x, *at), stroke);
@@ -76,7 +91,7 @@ pub fn sides(drawing: &mut Drawing, plot: Area, x: &Side, y: &Side) {
     }
     let title = Font { size: LABEL_SIZE, ..small };
     if !x.title.is_empty() {
-        let below = baseline + f64::from(LABEL_SIZE) + 7.0;
+        let below = baseline + LINE * (x.lines() - 1) as f64 + f64::from(LABEL_SIZE) + 7.0;
         drawing.text((plot.x + plot.w / 2.0, below), &x.title, title);
     }
     if !y.title.is_empty() {
@@ -93,6 +108,29 @@ pub fn dash(style: Style) -> &'static str {
         Style::Dashed => "7 4",
         Style::DashDot => "8 3 2 3",
         Style::Dotted => "2 3",
+    }
+}
+
+/// The shaded ranges behind everything else, and their labels in an upper corner of each.
+pub fn zones(drawing: &mut Drawing, plot: Area, zones: &[ZoneSpec], x: Option<&Scale>, y: &Scale) {
+    for zone in zones {
+        let along = |scale: &Scale, [from, to]: [f64; 2], low: f64, high: f64| {
+            let (a, b) = (scale.at(from).clamp(low, high), scale.at(to).clamp(low, high));
+            (a.min(b), a.max(b))
+        };
+        let (top, bottom) = zone.y.map_or((plot.y, plot.bottom()), |range| along(y, range, plot.y, plot.bottom()));
+        let across = zone.x.zip(x).map(|(range, x)| along(x, range, plot.x, plot.right()));
+        if zone.x.is_some() && across.is_none() {
+            continue;
+        }
+        let (left, right) = across.unwrap_or((plot.x, plot.right()));
+        if right - left < 0.01 || bottom - top < 0.01 {
+            continue;
+        }
+        drawing.polygon(&[(left, top), (right, top), (right, bottom), (left, bottom)], ZONE, 1.0);
+        let font = Font { size: TICK_SIZE, bold: false, color: RULE, anchor: Anchor::Start, upwards: false };
+        let label = zone.label.as_deref().unwrap_or_default();
+        written(drawing, (left + 5.0, top + f64::from(TICK_SIZE) + 3.0), label, font);
     }
 }
 

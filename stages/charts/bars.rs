@@ -30,6 +30,22 @@ pub struct BarSeries {
     pub hue: Hue,
 }
 
+/// The names of categories in the middle of their places: in several lines where they are long, and only some of them
+/// where that does not help.
+pub fn named(categories: &[String], plot: Area) -> Vec<(f64, String)> {
+    let width = plot.w / categories.len().max(1) as f64;
+    let folded: Option<Vec<String>> =
+        categories.iter().map(|name| text::folded(name, axes::TICK_SIZE, width - 6.0)).collect();
+    let widest = text::widest(categories.iter().map(String::as_str), axes::TICK_SIZE) + 6.0;
+    let every = (widest / width).ceil().max(1.0) as usize;
+    let label = |i: usize| match &folded {
+        Some(folded) => folded[i].clone(),
+        None if i % every == 0 => categories[i].clone(),
+        None => String::new(),
+    };
+    (0..categories.len()).map(|i| (plot.x + (i as f64 + 0.5) * width, label(i))).collect()
+}
+
 impl Bars {
     /// The scale of the values: it holds zero, where bars start.
     pub fn scale(&self, plot: Area, y: &AxisSpec, lines: &[LineSpec]) -> Scale {
@@ -55,15 +71,11 @@ impl Bars {
     }
 
     pub fn sides(&self, plot: Area, x: &AxisSpec, y: (&AxisSpec, &Scale)) -> (Side, Side) {
-        let width = plot.w / self.categories.len().max(1) as f64;
-        let widest = text::widest(self.categories.iter().map(String::as_str), axes::TICK_SIZE) + 6.0;
-        let every = (widest / width).ceil().max(1.0) as usize;
-        let ticks = self.categories.iter().enumerate().map(|(i, category)| {
-            let label = if i % every == 0 { category.clone() } else { String::new() };
-            (plot.x + (i as f64 + 0.5) * width, label)
-        });
         let beside = axes::ticks(y.1, y.0, axes::fitting(plot.h, 48.0));
-        (Side { title: x.title(), ticks: ticks.collect() }, Side { title: y.0.title(), ticks: beside })
+        (
+            Side { title: x.title(), ticks: named(&self.categories, plot) },
+            Side { title: y.0.title(), ticks: beside },
+        )
     }
 
     pub fn draw(&self, drawing: &mut Drawing, plot: Area, y: &Scale) {

@@ -11,6 +11,8 @@ pub struct Rgb(pub u8, pub u8, pub u8);
 pub const INK: Rgb = Rgb(0x22, 0x22, 0x22);
 pub const RULE: Rgb = Rgb(0x44, 0x44, 0x44);
 pub const GRID: Rgb = Rgb(0xe4, 0xe4, 0xe4);
+/// A shaded range: light enough for every mark and for the grid's neighbours to be seen on it.
+pub const ZONE: Rgb = Rgb(0xf0, 0xec, 0xdc);
 pub const PAPER: Rgb = Rgb(0xff, 0xff, 0xff);
 /// Cells without a value: no map has it.
 pub const MISSING: Rgb = Rgb(0xe9, 0xe9, 0xe9);
@@ -52,6 +54,12 @@ impl Map {
 }
 
 impl Rgb {
+    /// A part of the way from this colour to another.
+    pub fn towards(self, other: Self, part: f64) -> Self {
+        let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * part).round() as u8;
+        Self(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
+    }
+
     /// Ink or paper, whichever is read better on this colour.
     pub fn legible(self) -> Rgb {
         let luma = 0.299 * f64::from(self.0) + 0.587 * f64::from(self.1) + 0.114 * f64::from(self.2);

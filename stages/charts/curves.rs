@@ -3,7 +3,7 @@
 use super::{
     axes::{self, Side},
     clip,
-    color::Rgb,
+    color::{RULE, Rgb},
     legend,
     marks::{self, Mark, Shape},
     scale::{Scale, extent, range},
@@ -34,6 +34,8 @@ pub struct Series {
     pub hue: Hue,
     pub shape: Shape,
     pub markers: Option<bool>,
+    /// Whether its start and its end are marked.
+    pub ends: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -55,7 +57,13 @@ impl Curves {
     }
 
     pub fn legend(&self) -> Vec<legend::Entry<'_>> {
-        self.series.iter().map(|series| self.entry(series)).collect()
+        let entries = self.series.iter().map(|series| self.entry(series));
+        let ends = [("start", Shape::Ring), ("end", Shape::Target)].map(|(label, shape)| legend::Entry {
+            label,
+            stroke: None,
+            mark: Some(Mark { shape, color: RULE }),
+        });
+        entries.chain(ends.into_iter().filter(|_| self.series.iter().any(|series| series.ends))).collect()
     }
 
     fn entry<'s>(&self, series: &'s Series) -> legend::Entry<'s> {
@@ -86,6 +94,9 @@ impl Curves {
             if self.marked(series) {
                 series.markers(drawing, x, y);
             }
+        }
+        for series in self.series.iter().filter(|series| series.ends) {
+            series.mark_ends(drawing, x, y);
         }
     }
 }
@@ -121,6 +132,16 @@ impl Series {
             let outline = clip::polygon(&upper.chain(lower).collect::<Vec<_>>(), plot);
             if outline.len() > 2 {
                 drawing.polygon(&outline, self.hue.rgb(), BAND_OPACITY);
+            }
+        }
+    }
+
+    fn mark_ends(&self, drawing: &mut Drawing, x: &Scale, y: &Scale) {
+        let whole = |p: &&Point| x.shows(p.x) && y.shows(p.y);
+        let ends = [(self.points.iter().find(whole), Shape::Ring), (self.points.iter().rev().find(whole), Shape::Target)];
+        for (point, shape) in ends {
+            if let Some(point) = point {
+                marks::draw(drawing, (x.at(point.x), y.at(point.y)), Mark { shape, color: self.hue.rgb() });
             }
         }
     }

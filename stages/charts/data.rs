@@ -8,18 +8,26 @@ use ndarray::{Array2, Ix2};
 use super::{
     Body, Panel,
     bars::{BarSeries, Bars},
+    boxes::{BoxSeries, Boxes},
     curves::{Curves, Point, Series},
     heat::Heat,
     marks::Shape,
-    spec::{Chart, ColorSpec, Hue, LineSpec, PanelSpec, SeriesSpec, Style},
+    network::network,
+    spec::{Chart, ColorSpec, Hue, LineSpec, PanelSpec, SeriesSpec, Style, ZoneSpec},
 };
 use crate::{
     Failure, Inputs, Loaded,
+    metrics::spread::spread,
     tables::{Filter, column, keep, numbers, stack, texts},
 };
 
 /// What is wrong with a panel's description whatever the data: where (below the panel), what, and what to do.
-pub fn check(chart: Chart, series: &[SeriesSpec], lines: &[LineSpec]) -> Vec<(String, String, String)> {
+pub fn check(
+    chart: Chart,
+    series: &[SeriesSpec],
+    lines: &[LineSpec],
+    zones: &[ZoneSpec],
+) -> Vec<(String, String, String)> {
     let mut wrong = vec![];
     if series.is_empty() {
         let help = "add `series = [{ from = \"PORT\", … }]`".to_owned();
@@ -29,6 +37,7 @@ pub fn check(chart: Chart, series: &[SeriesSpec], lines: &[LineSpec]) -> Vec<(St
         let needs = match chart {
             Chart::Heatmap if one.value.is_none() && one.x.is_none() && one.y.is_none() => vec![],
             Chart::Heatmap => vec![("x", &one.x), ("y", &one.y), ("value", &one.value)],
+            Chart::Network if i > 0 => vec![("x", &one.x)],
             _ => vec![("x", &one.x), ("y", &one.y)],
         };
         for (name, _) in needs.into_iter().filter(|(_, given)| given.is_none()) {
@@ -39,6 +48,23 @@ pub fn check(chart: Chart, series: &[SeriesSpec], lines: &[LineSpec]) -> Vec<(St
     if chart == Chart::Heatmap && series.len() > 1 {
         let message = "a heatmap shows one series".to_owned();
         wrong.push(("series[1]".to_owned(), message, "give each its own entry in `panels`".to_owned()));
+    }
+    if chart == Chart::Network && series.len() > 2 {
+        let message = "a network is a series of edges, and one of nodes".to_owned();
+        wrong.push(("series[2]".to_owned(), message, "give each network its own entry in `panels`".to_owned()));
+    }
+    for (i, _) in series.iter().enumerate().filter(|(_, one)| one.ends && chart != Chart::Line) {
+        let message = "only a line has a start and an end".to_owned();
+        wrong.push((format!("series[{i}].ends"), message, "leave it out, or draw with `chart = \"line\"`".to_owned()));
+    }
+    for (i, zone) in zones.iter().enumerate() {
+        let backwards = [zone.x, zone.y].into_iter().flatten().any(|[from, to]| from >= to);
+        let (message, help) = match (zone.x, zone.y) {
+            (None, None) => ("a zone is a range of `x` or of `y`", "add `y = [FROM, TO]`"),
+            _ if backwards => ("a zone goes from its lesser value to its greater", "turn the two round"),
+            _ => continue,
+        };
+        wrong.push((format!("zones[{i}]"), message.to_owned(), help.to_owned()));
     }
     for (i, line) in lines.iter().enumerate().filter(|(_, line)| line.x.is_some() == line.y.is_some()) {
         let help = if line.x.is_some() { "keep one of them" } else { "add `y = VALUE`" };
@@ -52,6 +78,8 @@ fn name_of(chart: Chart) -> &'static str {
         Chart::Line => "line",
         Chart::Scatter => "scatter",
         Chart::Bar => "bar",
+        Chart::Box => "box",
+        Chart::Network => "network",
         Chart::Heatmap => "heatmap",
     }
 }
@@ -61,6 +89,8 @@ pub fn panel(spec: &PanelSpec, inputs: &Inputs) -> Result<Panel, Failure> {
     let body = match spec.chart.unwrap_or_default() {
         Chart::Heatmap => Body::Heat(heat(&spec.series[0], spec.color.clone().unwrap_or_default(), inputs)?),
         Chart::Bar => Body::Bars(bars(&spec.series, inputs)?),
+        Chart::Box => Body::Boxes(boxes(&spec.series, inputs)?),
+        Chart::Network => Body::Network(network(&spec.series, inputs)?),
         chart => Body::Curves(curves(&spec.series, chart == Chart::Line, inputs)?),
     };
     let mut panel = Panel {
@@ -68,9 +98,14 @@ pub fn panel(spec: &PanelSpec, inputs: &Inputs) -> Result<Panel, Failure> {
         x: spec.x.clone().unwrap_or_default(),
         y: spec.y.clone().unwrap_or_default(),
         lines: spec.lines.clone().unwrap_or_default(),
+        zones: spec.zones.clone().unwrap_or_default(),
         body,
     };
-    name_axes(&mut panel, &spec.series[0], inputs);
+    match panel.body {
+        // A circle has no axes.
+        Body::Network(_) => (panel.x, panel.y) = Default::default(),
+        _ => name_axes(&mut panel, &spec.series[0], inputs),
+    }
     Ok(panel)
 }
 
@@ -102,11 +137,12 @@ fn curves(specs: &[SeriesSpec], joined: bool, inputs: &Inputs) -> Result<Curves,
             let nth = series.len();
             series.push(Series {
                 label,
-                points: points(spec, &table, joined)?,
+                points: points(spec, &table, joined && !spec.ends)?,
                 style: spec.style.unwrap_or_else(|| nth_style(nth)),
                 hue: spec.color.filter(|_| spec.split.is_none()).unwrap_or_else(|| Hue::nth(nth)),
                 shape: Shape::nth(nth),
-                markers: spec.markers,
+                markers: spec.markers.or(spec.ends.then_some(false)),
+                ends: spec.ends && joined,
             });
         }
     }
@@ -131,7 +167,7 @@ fn parts(spec: &SeriesSpec, several: bool, inputs: &Inputs) -> Result<Vec<(Strin
         .into_iter()
         .map(|value| {
             let label = match &spec.label {
-                Some(label) => format!("{label} {value}"),
+                Some(label) => format!("{label} {value}").trim_start().to_owned(),
                 None => format!("{split} {value}"),
             };
             Ok((label, keep(&as_text(&table, split), &Filter::from([(split.clone(), value.into())]), &spec.from)?))
@@ -180,7 +216,7 @@ fn values(spec: &SeriesSpec, table: &Table) -> Result<(Vec<f64>, Vec<f64>), Fail
     Ok((ys, bands))
 }
 
-fn named<'s>(column: &'s Option<String>, key: &str) -> Result<&'s str, Failure> {
+pub fn named<'s>(column: &'s Option<String>, key: &str) -> Result<&'s str, Failure> {
     column.as_deref().ok_or_else(|| Failure::fatal(format!("the series names no column for `{key}`")))
 }
 
@@ -201,6 +237,26 @@ fn bars(specs: &[SeriesSpec], inputs: &Inputs) -> Result<Bars, Failure> {
     });
     let series = series.collect();
     Ok(Bars { categories, series })
+}
+
+fn boxes(specs: &[SeriesSpec], inputs: &Inputs) -> Result<Boxes, Failure> {
+    let mut found = vec![];
+    for spec in specs {
+        for (label, table) in parts(spec, specs.len() > 1, inputs)? {
+            let categories = texts(&column(&table, named(&spec.x, "x")?, &spec.from)?.values);
+            let hue = spec.color.filter(|_| spec.split.is_none()).unwrap_or_else(|| Hue::nth(found.len()));
+            found.push((label, categories, numbers(&table, named(&spec.y, "y")?, &spec.from)?, hue));
+        }
+    }
+    let categories = distinct(&found.iter().flat_map(|(_, names, ..)| names.clone()).collect::<Vec<_>>());
+    let series = found.into_iter().map(|(label, names, values, hue)| {
+        let of = |category: &String| -> Vec<f64> {
+            names.iter().zip(&values).filter(|(name, _)| *name == category).map(|(_, value)| *value).collect()
+        };
+        BoxSeries { label, boxes: categories.iter().map(|category| spread(&of(category))).collect(), hue }
+    });
+    let series = series.collect();
+    Ok(Boxes { categories, series })
 }
 
 fn heat(spec: &SeriesSpec, color: ColorSpec, inputs: &Inputs) -> Result<Heat, Failure> {
@@ -229,7 +285,7 @@ fn matrix(port: &str, tensor: &Tensor, color: ColorSpec) -> Result<Heat, Failure
         None => (0..shape[axis]).map(|i| i.to_string()).collect(),
     };
     let color = ColorSpec { unit: color.unit.clone().or_else(|| tensor.unit.clone()), ..color };
-    Ok(Heat { rows: labels(0), columns: labels(1), values, color })
+    Ok(Heat { rows: labels(0), columns: labels(1), values, color, bar: true })
 }
 
 /// A table's `value` over its `x` and `y`, whose values are in order where they are numbers.
@@ -252,7 +308,7 @@ fn pivot(spec: &SeriesSpec, table: &Table, color: ColorSpec) -> Result<Heat, Fai
     }
     let unit = color.unit.clone().or_else(|| table.column(name).and_then(|column| column.unit.clone()));
     let label = if color.label.is_empty() { name.to_owned() } else { color.label.clone() };
-    Ok(Heat { rows: down.names, columns: across.names, values, color: ColorSpec { unit, label, ..color } })
+    Ok(Heat { rows: down.names, columns: across.names, values, color: ColorSpec { unit, label, ..color }, bar: true })
 }
 
 /// The different values of a column, and which of them each row has.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ndarray::Array2;
+use ndarray::{Array2, arr2};
 
 use super::{
     axes::{self, LABEL_SIZE, Side, TICK_SIZE},
@@ -31,6 +31,8 @@ pub struct Heat {
     /// [row, column]; NaN where there is no value.
     pub values: Array2<f64>,
     pub color: ColorSpec,
+    /// Whether a colour bar stands beside it; otherwise it shares one.
+    pub bar: bool,
 }
 
 /// Which colour a value has: a map over a range of values.
@@ -48,7 +50,7 @@ impl Heat {
     }
 
     fn shades(&self) -> Shades {
-        let (least, largest) = extent(self.values.iter().copied(), &AxisSpec::default()).unwrap_or((0.0, 1.0));
+        let (least, largest) = self.extent().unwrap_or((0.0, 1.0));
         let (low, high) = match self.color.center {
             Some(center) => {
                 let reach = (largest - center).abs().max((center - least).abs());
@@ -61,8 +63,31 @@ impl Heat {
         Shades { min, max, map: self.color.map }
     }
 
+    fn extent(&self) -> Option<(f64, f64)> {
+        extent(self.values.iter().copied(), &AxisSpec::default())
+    }
+
+    /// Gives several matrices one range of colours, and takes their own colour bars; what remains is a matrix of that
+    /// range alone, whose colour bar is everyone's.
+    pub fn share<'h>(heats: impl Iterator<Item = &'h mut Self>) -> Option<Self> {
+        let heats: Vec<&mut Self> = heats.collect();
+        let ends = heats.iter().filter_map(|heat| heat.extent());
+        let (least, largest) = ends.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
+        let all = Self { rows: vec![], columns: vec![], values: arr2(&[[least, largest]]), ..(*heats.first()?).clone() };
+        let Shades { min, max, .. } = all.shades();
+        for heat in heats {
+            heat.color.min = Some(min);
+            heat.color.max = Some(max);
+            heat.bar = false;
+        }
+        Some(all)
+    }
+
     /// The room that the colour bar needs on the right.
     pub fn right_room(&self) -> f64 {
+        if !self.bar {
+            return 8.0;
+        }
         let labels = self.bar_ticks(Area { x: 0.0, y: 0.0, w: BAR, h: 200.0 });
         let labels = text::widest(labels.iter().map(|(_, label)| label.as_str()), TICK_SIZE);
         let title = if self.color.title().is_empty() { 0.0 } else { f64::from(LABEL_SIZE) + 8.0 };
@@ -91,7 +116,9 @@ impl Heat {
         }
         self.separators(drawing, plot, x.reverse, y.reverse);
         drawing.frame(plot, Stroke::solid(RULE, 1.0));
-        self.color_bar(drawing, Area { x: plot.right() + BAR_GAP, y: plot.y, w: BAR, h: plot.h });
+        if self.bar {
+            self.color_bar(drawing, plot);
+        }
     }
 
     /// The values as they are seen, from the upper left.
@@ -150,7 +177,9 @@ impl Heat {
         axes::ticks(&scale, &axis, axes::fitting(bar.h, 44.0))
     }
 
-    fn color_bar(&self, drawing: &mut Drawing, bar: Area) {
+    /// The colour bar to the right of what is drawn in `plot`.
+    pub fn color_bar(&self, drawing: &mut Drawing, plot: Area) {
+        let bar = Area { x: plot.right() + BAR_GAP, y: plot.y, w: BAR, h: plot.h };
         let steps = 64;
         let high = bar.h / f64::from(steps);
         for i in 0..steps {
@@ -241,7 +270,7 @@ fn groups(names: &[String]) -> Vec<Group> {
 }
 
 /// `L3` of `L3H4`, nothing of `layer 3` or of `0.25`.
-fn group_of(name: &str) -> Option<&str> {
+pub fn group_of(name: &str) -> Option<&str> {
     let head = name.trim_end_matches(|c: char| c.is_ascii_digit());
     let prefix = head.trim_end_matches(|c: char| !c.is_ascii_digit());
     let lettered = head[prefix.len()..].contains(char::is_alphabetic);
@@ -290,7 +319,7 @@ mod tests {
     fn a_centred_range_goes_equally_far_both_ways() {
         let color = ColorSpec { center: Some(0.5), ..ColorSpec::default() };
         let values = ndarray::arr2(&[[0.2, f64::NAN], [0.6, 0.5]]);
-        let heat = Heat { rows: names(&["a", "b"]), columns: names(&["c", "d"]), values, color };
+        let heat = Heat { rows: names(&["a", "b"]), columns: names(&["c", "d"]), values, color, bar: true };
         let shades = heat.shades();
         assert_eq!((shades.min, shades.max), (0.2, 0.8));
         assert_eq!([f64::NAN, 0.2, 0.8, 7.0].map(|v| shades.index(v)), [255, 0, 254, 254]);

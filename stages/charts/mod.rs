@@ -1,10 +1,11 @@
-//! Charts for papers: one grammar (`spec`), one layout, four sorts of panel, SVG out, PNG on request.
+//! Charts for papers: one grammar (`spec`), one layout, six sorts of panel, SVG out, PNG on request.
 //!
 //! Every length is in pixels of the page and every mark is laid out here, so that equal inputs give equal bytes. Data
 //! that are missing are shown as missing: gaps in lines, struck cells in matrices. Nothing is smoothed or aggregated.
 
 mod axes;
 mod bars;
+mod boxes;
 mod clip;
 mod color;
 mod curves;
@@ -13,6 +14,7 @@ mod elements;
 mod heat;
 mod legend;
 mod marks;
+mod network;
 mod png;
 mod raster;
 mod scale;
@@ -25,10 +27,12 @@ pub use png::render_png;
 pub use raster::base64;
 
 use bars::Bars;
+use boxes::Boxes;
 use color::INK;
 use curves::Curves;
 use heat::Heat;
-use spec::{AxisSpec, LineSpec};
+use network::Network;
+use spec::{AxisSpec, LineSpec, ZoneSpec};
 use svg::{Anchor, Area, Drawing, Font};
 
 const TITLE_SIZE: u32 = 14;
@@ -36,6 +40,8 @@ const PANEL_TITLE_SIZE: u32 = 12;
 const TITLE_LINE: f64 = 19.0;
 const EDGE: f64 = 10.0;
 const BETWEEN: f64 = 22.0;
+/// A colour bar that panels share is no higher.
+const HIGHEST_BAR: f64 = 300.0;
 
 /// A figure whose data are at hand.
 pub struct Figure {
@@ -46,6 +52,8 @@ pub struct Figure {
     pub width: f64,
     /// The height of a panel; otherwise what suits it.
     pub height: Option<f64>,
+    /// The colour bar that its matrices share.
+    pub bar: Option<Heat>,
 }
 
 /// A panel whose data are at hand.
@@ -54,20 +62,30 @@ pub struct Panel {
     pub x: AxisSpec,
     pub y: AxisSpec,
     pub lines: Vec<LineSpec>,
+    pub zones: Vec<ZoneSpec>,
     pub body: Body,
 }
 
 pub enum Body {
     Curves(Curves),
     Bars(Bars),
+    Boxes(Boxes),
+    Network(Network),
     Heat(Heat),
+}
+
+/// Gives the matrices of several panels one range of colours, and one colour bar.
+pub fn share_colors(panels: &mut [Panel]) -> Option<Heat> {
+    Heat::share(panels.iter_mut().filter_map(|panel| if let Body::Heat(heat) = &mut panel.body { Some(heat) } else { None }))
 }
 
 impl Figure {
     /// The SVG document.
     pub fn draw(&self) -> String {
         let columns = self.columns.clamp(1, self.panels.len().max(1));
-        let wide = (self.width - 2.0 * EDGE - BETWEEN * (columns - 1) as f64) / columns as f64;
+        let beside = self.bar.as_ref().map_or(0.0, Heat::right_room);
+        let inner = self.width - 2.0 * EDGE - beside;
+        let wide = (inner - BETWEEN * (columns - 1) as f64) / columns as f64;
         let title = text::wrapped(&self.title, TITLE_SIZE, self.width - 2.0 * EDGE);
         let top = EDGE + if title.is_empty() { 0.0 } else { TITLE_LINE * title.len() as f64 + 6.0 };
         let rows: Vec<&[Panel]> = self.panels.chunks(columns).collect();
@@ -84,6 +102,12 @@ impl Figure {
             }
             y += h + BETWEEN;
         }
+        if let Some(bar) = &self.bar {
+            let room = y - BETWEEN - top;
+            let high = (0.8 * room).min(HIGHEST_BAR);
+            let beside = Area { x: EDGE, y: top + (room - high) / 2.0, w: inner, h: high };
+            bar.color_bar(&mut drawing, beside);
+        }
         drawing.finish(&self.spoken())
     }
 
@@ -92,6 +116,7 @@ impl Figure {
         match self.panels.first() {
             Some(panel) if self.title.is_empty() => match &panel.body {
                 Body::Heat(heat) => heat.color.title(),
+                Body::Network(_) => panel.title.clone(),
                 _ => format!("{} over {}", panel.y.title(), panel.x.title()),
             },
             _ => self.title.clone(),
@@ -114,6 +139,7 @@ impl Panel {
         let around = tried.h - plot.h;
         match &self.body {
             Body::Heat(heat) if heat.square() => around + plot.w,
+            Body::Network(_) => around + plot.w.min(600.0),
             Body::Heat(heat) => {
                 let cell = (plot.w / heat.columns.len() as f64).clamp(12.0, 26.0);
                 around + (cell * heat.rows.len() as f64).clamp(120.0, 700.0)
@@ -126,6 +152,8 @@ impl Panel {
         let entries = match &self.body {
             Body::Curves(curves) => curves.legend(),
             Body::Bars(bars) => bars.legend(),
+            Body::Boxes(boxes) => boxes.legend(),
+            Body::Network(network) => network.legend(),
             Body::Heat(_) => vec![],
         };
         let needless = entries.len() < 2 && entries.iter().all(|entry| entry.label.is_empty());
@@ -158,7 +186,10 @@ impl Panel {
     /// What titles, legend, labels and colour bar leave of `area`.
     fn room(&self, area: Area) -> Area {
         let head = self.head(area.w);
-        let bottom = axes::bottom_room(&self.x.title());
+        if let Body::Network(_) = self.body {
+            return Area { y: area.y + head, h: (area.h - head).max(60.0), ..area };
+        }
+        let bottom = axes::bottom_room(&self.x.title(), 1);
         // The labels of the left side depend on its length and the length not on them: the first guess holds.
         let guess = Area { x: area.x, y: area.y + head, w: area.w, h: (area.h - head - bottom).max(60.0) };
         let (below, beside) = self.sides(guess);
@@ -169,7 +200,10 @@ impl Panel {
             Body::Heat(heat) => heat.right_room(),
             _ => (half_label + 2.0).max(8.0),
         };
-        Area { x: area.x + left, w: (area.w - left - right).max(60.0), ..guess }
+        let room = Area { x: area.x + left, w: (area.w - left - right).max(60.0), ..guess };
+        // Labels below have more lines in less room; each takes a little of the height.
+        let more = axes::bottom_room(&self.x.title(), self.sides(room).0.lines()) - bottom;
+        Area { h: (room.h - more).max(60.0), ..room }
     }
 
     fn sides(&self, plot: Area) -> (axes::Side, axes::Side) {
@@ -180,6 +214,8 @@ impl Panel {
                 curves::sides(plot, (x, &across), (y, &up))
             }
             Body::Bars(bars) => bars.sides(plot, x, (y, &bars.scale(plot, y, &self.lines))),
+            Body::Boxes(boxes) => boxes.sides(plot, x, (y, &boxes.scale(plot, y, &self.lines))),
+            Body::Network(_) => (axes::Side::default(), axes::Side::default()),
             Body::Heat(heat) => heat.sides(plot, x, y),
         }
     }
@@ -192,6 +228,7 @@ impl Panel {
         match &self.body {
             Body::Curves(curves) => {
                 let (x, y) = curves.scales(plot, &self.x, &self.y, &self.lines);
+                axes::zones(drawing, plot, &self.zones, Some(&x), &y);
                 axes::grid(drawing, plot, &beside);
                 axes::fixed_lines(drawing, plot, &self.lines, Some(&x), &y);
                 curves.draw(drawing, plot, &x, &y);
@@ -199,11 +236,21 @@ impl Panel {
             }
             Body::Bars(bars) => {
                 let y = bars.scale(plot, &self.y, &self.lines);
+                axes::zones(drawing, plot, &self.zones, None, &y);
                 axes::grid(drawing, plot, &beside);
                 bars.draw(drawing, plot, &y);
                 axes::fixed_lines(drawing, plot, &self.lines, None, &y);
                 axes::spines(drawing, plot);
             }
+            Body::Boxes(boxes) => {
+                let y = boxes.scale(plot, &self.y, &self.lines);
+                axes::zones(drawing, plot, &self.zones, None, &y);
+                axes::grid(drawing, plot, &beside);
+                axes::fixed_lines(drawing, plot, &self.lines, None, &y);
+                boxes.draw(drawing, plot, &y);
+                axes::spines(drawing, plot);
+            }
+            Body::Network(network) => network.draw(drawing, plot),
             Body::Heat(heat) => heat.draw(drawing, plot, &self.x, &self.y),
         }
         axes::sides(drawing, plot, &below, &beside);

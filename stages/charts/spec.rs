@@ -18,6 +18,13 @@ pub enum Chart {
     Bar,
     /// A matrix in colour: a tensor with two axes, or a table's `value` over `x` and `y`.
     Heatmap,
+    /// Boxes over categories: the quartiles of the rows of each `x`, whiskers to the farthest within 1.5 times their
+    /// range, what lies beyond as points, and the number of values.
+    Box,
+    /// Nodes on a circle, ordered and coloured by layer, and edges between them. The first series is the edges: `x` and `y`
+    /// name the columns of their ends, `value` that of their weights. A second one may be the nodes: `x` names the column
+    /// of their names, `split` one to colour them by instead.
+    Network,
 }
 
 /// One panel of a figure; what it leaves out, it has from the figure.
@@ -39,6 +46,8 @@ pub struct PanelSpec {
     pub series: Vec<SeriesSpec>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lines: Option<Vec<LineSpec>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zones: Option<Vec<ZoneSpec>>,
 }
 
 /// An axis. Its range, where none is given, is that of the data.
@@ -134,6 +143,10 @@ pub struct SeriesSpec {
     /// Whether a line shows its points; otherwise it does where there are few.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub markers: Option<bool>,
+    /// A line that is a path: its points are joined in the order of the rows, whatever their x, and its start and its end
+    /// are marked.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ends: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -172,6 +185,20 @@ pub struct LineSpec {
     pub label: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<Style>,
+}
+
+/// A shaded range behind the marks: give `x` or `y`, or both for a rectangle.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ZoneSpec {
+    /// From and to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x: Option<[f64; 2]>,
+    /// From and to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub y: Option<[f64; 2]>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<String>,
 }
 
 impl AxisSpec {

@@ -26,6 +26,27 @@ pub fn wrapped(text: &str, size: u32, room: f64) -> Vec<String> {
     lines
 }
 
+/// A label cut into lines of at most `room` pixels, at words or behind a `-`, `_` or `/` in one; none where a part of it is
+/// too wide, or where there would be more than three.
+pub fn folded(label: &str, size: u32, room: f64) -> Option<String> {
+    if width(label, size) <= room {
+        return Some(label.to_owned());
+    }
+    let mut lines: Vec<String> = vec![String::new()];
+    for part in label.split_inclusive([' ', '-', '_', '/']) {
+        let line = lines.last_mut()?;
+        if !line.is_empty() && width(line, size) + width(part.trim_end(), size) > room {
+            lines.push(String::new());
+        }
+        lines.last_mut()?.push_str(part);
+    }
+    let lines: Vec<_> = lines.iter().map(|line| line.trim_end()).collect();
+    (lines.len() <= MOST_LINES && lines.iter().all(|line| width(line, size) <= room)).then(|| lines.join("\n"))
+}
+
+/// A label of more lines is no label.
+const MOST_LINES: usize = 3;
+
 /// Advance widths in em, by classes of similar letters.
 fn advance(character: char) -> f64 {
     match character {
@@ -44,6 +65,13 @@ fn advance(character: char) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_is_folded_where_it_can_be() {
+        assert_eq!(folded("mean-preserving clamp", 11, 110.0).as_deref(), Some("mean-\npreserving clamp"));
+        assert_eq!(folded("control", 11, 110.0).as_deref(), Some("control"));
+        assert_eq!(folded("indistinguishable", 11, 60.0), None);
+    }
 
     #[test]
     fn lines_break_at_words() {

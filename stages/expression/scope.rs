@@ -26,7 +26,8 @@ pub enum Attempt {
     Undefined(String),
 }
 
-/// What came of an expression: a number, a text, a truth value, or a few of them by name. Never NaN.
+/// What came of an expression: a number, a text, a truth value, or a few of them by name; finite, unless made so by
+/// [`Outcome::undefined`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome(pub(super) Value);
 
@@ -112,7 +113,18 @@ impl Scope {
     }
 }
 
+impl From<usize> for Outcome {
+    fn from(count: usize) -> Self {
+        Self(Value::from(count))
+    }
+}
+
 impl Outcome {
+    /// A number that is none. Whoever adds it to a scope sees to it that nothing silently rests on it.
+    pub fn undefined() -> Self {
+        Self(Value::from(f64::NAN))
+    }
+
     /// Whether a condition holds.
     pub fn truth(&self) -> Result<bool, String> {
         bool::try_from(self.0.clone()).map_err(|_| format!("it is {}, not true or false", self.0))

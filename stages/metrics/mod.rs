@@ -11,6 +11,7 @@ pub mod phiid;
 pub mod quantile;
 pub mod rank;
 pub mod resample;
+pub mod spread;
 pub mod summary;
 pub mod vector;
 

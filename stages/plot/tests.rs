@@ -298,3 +298,136 @@ fn the_figures_and_verdicts_of_shipped_manifests_are_sound() {
     assert_eq!(shipped(include_str!("../../manifests/synergistic-core.toml")).len(), 20);
     assert_eq!(shipped(include_str!("../../manifests/synergistic-core-emergence.toml")).len(), 5);
 }
+
+/// Values over sites for two runs; one of them is far from the others.
+fn measured() -> Artifact {
+    let sites = ["suppressor", "other heads of the same layer"];
+    let rows: Vec<(usize, usize, f64)> =
+        (0..2).flat_map(|s| (0..2).flat_map(move |r| (0..8).map(move |k| (s, r, 1.0 + s as f64 + 0.1 * k as f64)))).collect();
+    let values: Vec<f64> = rows.iter().enumerate().map(|(i, row)| if i == 7 { 9.0 } else { row.2 }).collect();
+    let table = Table::default()
+        .with("site", Values::Text(rows.iter().map(|row| sites[row.0].to_owned()).collect()))
+        .with("run", Values::Int(rows.iter().map(|row| Some(row.1 as i64)).collect()))
+        .with("ratio", Values::Float(values));
+    Artifact::Table(table)
+}
+
+fn edges() -> Artifact {
+    let ends = [("L0H0", "L1H1", 0.9), ("L0H1", "L0H0", 0.4), ("L1H0", "L2H1", 0.1), ("L2H0", "L0H1", 0.6)];
+    let table = Table::default()
+        .with("source", Values::Text(ends.iter().map(|edge| edge.0.to_owned()).collect()))
+        .with("target", Values::Text(ends.iter().map(|edge| edge.1.to_owned()).collect()))
+        .with("weight", Values::Float(ends.iter().map(|edge| edge.2).collect()));
+    Artifact::Table(table)
+}
+
+fn nodes() -> Artifact {
+    let names = ["L0H0", "L0H1", "L1H0", "L1H1", "L2H0", "L2H1", "L3H0"];
+    let table = Table::default()
+        .with("node", Values::Text(names.map(String::from).to_vec()))
+        .with("community", Values::Int((0..7).map(|i| Some(i % 3)).collect()));
+    Artifact::Table(table)
+}
+
+#[test]
+fn a_box_plot_has_a_box_its_outliers_and_its_count() {
+    let series = json!([{ "from": "t", "x": "site", "y": "ratio", "split": "run" }]);
+    let params = json!({ "chart": "box", "width": 500, "series": series, "zones": [{ "y": [1.0, 2.0], "label": "usual" }] });
+    let svg = draw(params, &[("t", measured())]).unwrap();
+    assert_eq!(count(&svg, ">n = 8<"), 4, "a box for each site and run");
+    assert_eq!(count(&svg, "<circle"), 2, "one outlier, an open disc");
+    assert_eq!(count(&svg, "stroke-width=\"2.2\""), 4, "a median each");
+    for text in [">run 0<", ">run 1<", ">ratio<", ">usual<", ">suppressor<", ">other heads of the<", ">same layer<"] {
+        assert!(svg.contains(text), "{text}: {svg}");
+    }
+}
+
+#[test]
+fn a_path_keeps_the_order_of_its_rows_and_marks_its_ends() {
+    let table = Table::default()
+        .with("a", Values::Float(vec![8.0, 13.0, 10.0]))
+        .with("accuracy", Values::Float(vec![0.0, 0.5, 1.0]));
+    let series = |ends: bool| {
+        json!({
+            "series": [{ "from": "t", "x": "a", "y": "accuracy", "ends": ends, "label": "run" }],
+            "zones": [{ "y": [0.15, 0.85], "label": "transition" }, { "x": [9.0, 10.0] }],
+        })
+    };
+    let path = draw(series(true), &[("t", Artifact::Table(table.clone()))]).unwrap();
+    let xs = |svg: &str| -> Vec<f64> {
+        let points = svg.split("<polyline points=\"").nth(1).unwrap().split('"').next().unwrap();
+        points.split(' ').map(|point| point.split(',').next().unwrap().parse().unwrap()).collect()
+    };
+    let [first, second, third] = xs(&path)[..] else { panic!("{path}") };
+    assert!(first < third && third < second, "the path turns back");
+    let line = draw(series(false), &[("t", Artifact::Table(table))]).unwrap();
+    assert!(xs(&line).is_sorted(), "a line goes on to the right");
+    assert!(path.contains(">start<") && path.contains(">end<") && !line.contains(">start<"));
+    assert_eq!(count(&path, "fill=\"#f0ecdc\""), 2, "two zones");
+}
+
+#[test]
+fn a_network_is_nodes_in_their_layers_and_bent_edges() {
+    let plain = json!({
+        "chart": "network",
+        "series": [{ "from": "edges", "x": "source", "y": "target", "value": "weight" }],
+    });
+    let svg = draw(plain.clone(), &[("edges", edges())]).unwrap();
+    assert_eq!((count(&svg, "<polyline"), count(&svg, "<circle")), (4, 2 * 6));
+    assert!(svg.contains(">L2H1<") && !svg.contains("community"));
+    let mut colored = plain;
+    colored["series"][1] = json!({ "from": "nodes", "x": "node", "split": "community" });
+    let svg = draw(colored, &[("edges", edges()), ("nodes", nodes())]).unwrap();
+    assert_eq!(count(&svg, "<circle"), 2 * 7 + 3, "a node without edges too, and the legend");
+    assert!(svg.contains(">community 2<") && svg.contains(">L3H0<"));
+}
+
+#[test]
+fn matrices_share_one_range_and_one_bar() {
+    let params = json!({
+        "chart": "heatmap", "columns": 2, "shared-color": true, "color": { "label": "synergy" },
+        "panels": [{ "series": [{ "from": "a" }] }, { "series": [{ "from": "b" }] }],
+    });
+    let tensor = |values: [[f64; 2]; 2]| {
+        Artifact::Tensor(Tensor::new(&["x", "y"], Data::F64(ndarray::arr2(&values).into_dyn())))
+    };
+    let (low, high) = (tensor([[0.0, 1.0], [1.0, 1.0]]), tensor([[1.0, 5.0], [1.0, 1.0]]));
+    let svg = draw(params.clone(), &[("a", low.clone()), ("b", high.clone())]).unwrap();
+    assert_eq!(count(&svg, ">synergy<"), 1);
+    assert_eq!(count(&svg, "crispEdges"), 4 + 4 + 64, "two matrices and one bar");
+    // Viridis begins with #440154 and ends with #fde725: the least of one matrix and the largest of the other.
+    let cells: Vec<&str> = svg.lines().filter(|line| line.contains("crispEdges")).take(8).collect();
+    let of = |color: &str| cells.iter().filter(|cell| cell.contains(color)).count();
+    assert_eq!((of("#440154"), of("#fde725")), (1, 1), "{cells:?}");
+    let mut apart = params;
+    apart["shared-color"] = json!(false);
+    let svg = draw(apart, &[("a", low), ("b", high)]).unwrap();
+    assert_eq!(count(&svg, ">synergy<"), 2);
+}
+
+#[test]
+fn what_the_new_charts_cannot_draw_is_refused() {
+    let zones = json!({
+        "series": [{ "from": "t", "x": "a", "y": "b", "ends": true }], "chart": "scatter",
+        "zones": [{ "label": "nowhere" }, { "y": [0.85, 0.15] }],
+    });
+    let told = mistakes(zones, json!({}));
+    for what in ["only a line has a start and an end", "a zone is a range", "from its lesser value"] {
+        assert!(told.iter().any(|told| told.contains(what)), "{what}: {told:?}");
+    }
+    let three = json!({ "chart": "network", "series": [{ "from": "t", "x": "a", "y": "b" }, { "from": "t" }, { "from": "t", "x": "a" }] });
+    let told = mistakes(three, json!({}));
+    for what in ["a network series needs `x`", "a network is a series of edges"] {
+        assert!(told.iter().any(|told| told.contains(what)), "{what}: {told:?}");
+    }
+}
+
+#[test]
+fn the_new_charts_render_as_png() {
+    let boxes = json!({ "chart": "box", "series": [{ "from": "t", "x": "site", "y": "ratio" }] });
+    let network = json!({ "chart": "network", "series": [{ "from": "e", "x": "source", "y": "target" }] });
+    for params in [boxes, network] {
+        let svg = draw(params, &[("t", measured()), ("e", edges())]).unwrap();
+        assert!(render_png(&svg, 2.0).unwrap().starts_with(b"\x89PNG"));
+    }
+}

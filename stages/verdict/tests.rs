@@ -206,3 +206,103 @@ fn a_rule_that_is_no_condition_fails() {
     let said = decide(params, &[]).unwrap_err().to_string();
     assert!(said.contains("it is 1.5, not true or false"), "{said}");
 }
+
+/// Accuracies of five conditions with one number each, as a table.
+fn conditions() -> Artifact {
+    Artifact::Table(
+        Table::default()
+            .with("condition", Values::Text(["control", "naive", "mean"].map(String::from).to_vec()))
+            .with("accuracy", Values::Float(vec![0.97, 0.88, f64::NAN])),
+    )
+}
+
+fn audit(criteria: Value, rules: Value) -> Value {
+    json!({
+        "values": [
+            { "name": "control", "is": "max(where(t, condition='control').accuracy)" },
+            { "name": "spread", "is": "std(where(t, condition='nobody').accuracy)", "optional": true },
+        ],
+        "criteria": criteria,
+        "rules": rules,
+    })
+}
+
+fn results(record: &Value) -> Vec<(&str, &str)> {
+    let criteria = record["criteria"].as_array().unwrap();
+    criteria.iter().map(|one| (one["name"].as_str().unwrap(), one["result"].as_str().unwrap())).collect()
+}
+
+#[test]
+fn each_criterion_has_its_own_answer_and_what_is_not_defined_has_neither() {
+    let criteria = json!([
+        { "name": "control learns", "value": "control", "pass": "value >= 0.95", "threshold": "≥ 0.95" },
+        { "name": "naive collapses", "value": "max(where(t, condition='naive').accuracy)", "pass": "value < 0.05" },
+        { "name": "mean holds", "value": "mean(where(t, condition='mean').accuracy)", "pass": "value > 0.5" },
+        { "name": "effect", "value": "control / spread", "pass": "value > 4" },
+        { "name": "against the spread", "value": "control", "pass": "value > spread", "unit": "1" },
+    ]);
+    let rules = json!([
+        { "when": "failed == 0 and untestable == 0", "then": "SUPPORTED" },
+        { "when": "passed == 1 and failed == 1 and untestable == 3", "then": "MIXED" },
+        { "then": "OTHER" },
+    ]);
+    let record = decide(audit(criteria, rules), &[("t", conditions())]).unwrap();
+    assert_eq!(record["verdict"], "MIXED");
+    assert_eq!(
+        results(&record),
+        [
+            ("control learns", "SUCCESS"),
+            ("naive collapses", "FAIL"),
+            ("mean holds", "NOT TESTABLE"),
+            ("effect", "NOT TESTABLE"),
+            ("against the spread", "NOT TESTABLE"),
+        ]
+    );
+    assert_eq!(
+        record["criteria"][0],
+        json!({ "name": "control learns", "value": 0.97, "threshold": "≥ 0.95", "result": "SUCCESS" })
+    );
+    assert_eq!(record["criteria"][1]["threshold"], "value < 0.05", "the condition itself, where no other word is given");
+    assert_eq!(record["criteria"][2]["value"], "NaN");
+    let because = record["criteria"][3]["because"].as_str().unwrap();
+    assert!(because.contains("`spread` is not defined"), "{because}");
+    assert_eq!((&record["criteria"][4]["unit"], &record["values"]["spread"]), (&json!("1"), &json!("NaN")));
+}
+
+#[test]
+fn no_rule_rests_on_what_is_not_defined_without_asking() {
+    let one = || json!([{ "name": "c", "value": "control", "pass": "value > 0" }]);
+    let silent = audit(one(), json!([{ "when": "spread > 4", "then": "A" }, { "then": "B" }]));
+    let said = decide(silent, &[("t", conditions())]).unwrap_err().to_string();
+    assert!(said.contains("`spread` is not defined") && said.contains("ask `defined(…)` first"), "{said}");
+    let asked = audit(one(), json!([{ "when": "defined(spread) and spread > 4", "then": "A" }, { "then": "B" }]));
+    assert_eq!(decide(asked, &[("t", conditions())]).unwrap()["verdict"], "B");
+}
+
+#[test]
+fn a_verdict_without_criteria_is_what_it_was() {
+    let record = decide(inverted_u(), &[("profile", profile(&TRAINED))]).unwrap();
+    assert_eq!(record.as_object().unwrap().keys().collect::<Vec<_>>(), ["rule", "units", "values", "verdict"]);
+    let written = serde_json::to_value(verdict(inverted_u())).unwrap();
+    assert!(written.get("criteria").is_none() && written["values"][0].get("optional").is_none());
+}
+
+#[test]
+fn mistakes_in_criteria_are_found_where_they_stand() {
+    let mut given = Given::default();
+    let facts = json!({ "columns": ["condition", "accuracy"] });
+    given.inputs.insert("t".into(), vec![Arrived { from: "a.t".into(), ty: PortType::of("table"), facts }]);
+    let params = json!({
+        "values": [{ "name": "failed", "is": "1" }],
+        "criteria": [
+            { "name": "a", "value": "mean(t.acuracy)", "pass": "value < limit" },
+            { "name": "a", "value": "value", "pass": "value <" },
+        ],
+        "rules": [{ "when": "passed > 0", "then": "A" }, { "then": "B" }],
+    });
+    let mistakes = verdict(params).ports(&given).unwrap_err();
+    let places: Vec<_> = mistakes.iter().map(|mistake| mistake.at.as_str()).collect();
+    let expected =
+        ["criteria[0].value", "criteria[0].pass", "criteria[1].name", "criteria[1].value", "criteria[1].pass", "values"];
+    assert_eq!(places, expected, "{mistakes:?}");
+}

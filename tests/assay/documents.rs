@@ -162,10 +162,9 @@ fn mistakes_in_a_document_are_told_with_their_lines() {
     let sandbox = study();
     sandbox.edit("total_steps = \"= max(log.step)\"", "total_steps = \"= max(log.stp)\"");
     sandbox.edit("field = \"git-commit\"", "field = \"git-comit\"");
-    let run = sandbox.assay(&["plan", "study.toml"]);
-    assert_eq!(run.code, Some(2), "{}", run.stdout);
-    for said in ["`log.table` has no column `stp`; it has step", "nothing called `git-comit` is known", "study.toml:2"]
-    {
-        assert!(run.stderr.contains(said), "{said}: {}", run.stderr);
+    let run = sandbox.assay(&["plan", "study.toml", "--json"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    for said in ["`log.table` has no column `stp`; it has step", "nothing called `git-comit` is known"] {
+        assert!(run.stdout.contains(said), "{said}: {}", run.stdout);
     }
 }

@@ -9,7 +9,7 @@ use super::{
     number::Shown,
     records,
 };
-use crate::run::{Finding, Held, findings};
+use crate::run::{Criterion, Finding, Held, findings};
 
 /// What a rule of the study decided.
 #[derive(Serialize)]
@@ -19,9 +19,26 @@ pub struct VerdictView {
     pub control: Option<String>,
     pub labels: Option<String>,
     pub verdict: String,
+    pub criteria: Vec<CriterionView>,
+    /// `2 of 5 criteria are met, 1 is not testable`.
+    pub met: Option<String>,
     pub values: Vec<ValueView>,
     pub rules: Vec<RuleView>,
     pub stamp: Stamp,
+}
+
+/// A demand on a value, and whether it is met.
+#[derive(Serialize)]
+pub struct CriterionView {
+    pub name: String,
+    pub value: Shown,
+    pub unit: Option<String>,
+    pub threshold: String,
+    /// `SUCCESS`, `FAIL` or `NOT TESTABLE`.
+    pub result: String,
+    /// The class that colours it: `pass`, `fail`, `not-testable`.
+    pub class: &'static str,
+    pub because: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -104,15 +121,52 @@ fn verdict(known: &Known, made: &Made) -> VerdictView {
     let verdict = record.as_ref().map_or_else(|error| format!("(cannot be read: {error})"), said);
     let record = record.unwrap_or_default();
     let params = &made.entry.recipe.params;
+    let criteria = criteria(&record);
     VerdictView {
         title: known.title(made.cell),
         control: control(known, made),
         labels: made.labels(),
         verdict,
+        met: met(&criteria),
+        criteria,
         values: values(&record, params),
         rules: rules(&record, params),
         stamp: known.stamp(made.index, made.entry),
     }
+}
+
+/// The criteria, in the manifest's order.
+fn criteria(record: &Value) -> Vec<CriterionView> {
+    let criteria = serde_json::from_value::<Vec<Criterion>>(record["criteria"].clone()).unwrap_or_default();
+    let view = |one: Criterion| CriterionView {
+        value: Shown::json(&one.value),
+        class: match one.result.as_str() {
+            "SUCCESS" => "pass",
+            "FAIL" => "fail",
+            _ => "not-testable",
+        },
+        name: one.name,
+        unit: one.unit,
+        threshold: one.threshold,
+        result: one.result,
+        because: one.because,
+    };
+    criteria.into_iter().map(view).collect()
+}
+
+/// How many criteria are met, in a few words.
+fn met(criteria: &[CriterionView]) -> Option<String> {
+    let count = |class| criteria.iter().filter(|one| one.class == class).count();
+    let all = match criteria.len() {
+        0 => return None,
+        1 => "1 criterion".to_owned(),
+        many => format!("{many} criteria"),
+    };
+    let met = format!("{} of {all} met", count("pass"));
+    Some(match count("not-testable") {
+        0 => met,
+        untestable => format!("{met}, {untestable} not testable"),
+    })
 }
 
 /// The values that the rules looked at, in the manifest's order.
@@ -259,6 +313,18 @@ mod tests {
         let params = json!({"rules": [{"when": "x > 1", "then": "A"}, {"then": "B"}]});
         let rules = rules(&json!({"rule": {"index": 1, "when": null}}), &params);
         assert_eq!(rules.iter().map(|rule| rule.fired).collect::<Vec<_>>(), [false, true]);
+    }
+
+    #[test]
+    fn criteria_are_counted_by_their_answers() {
+        let one = |result: &str| json!({ "name": "n", "value": 0.5, "threshold": "> 1", "result": result });
+        let record = json!({ "criteria": [one("SUCCESS"), one("FAIL"), one("NOT TESTABLE"), one("SUCCESS")] });
+        let views = criteria(&record);
+        let classes: Vec<_> = views.iter().map(|view| view.class).collect();
+        assert_eq!(classes, ["pass", "fail", "not-testable", "pass"]);
+        assert_eq!(met(&views).as_deref(), Some("2 of 4 criteria met, 1 not testable"));
+        assert_eq!(met(&criteria(&json!({ "criteria": [one("FAIL")] }))).as_deref(), Some("0 of 1 criterion met"));
+        assert_eq!(met(&criteria(&json!({ "verdict": "A" }))), None);
     }
 
     #[test]

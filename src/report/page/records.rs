@@ -9,7 +9,10 @@ use super::{
     number::Shown,
     tables::Link,
 };
-use crate::report::results::READ_BY_PEOPLE;
+use crate::report::{
+    document::{filled, is_document},
+    results::READ_BY_PEOPLE,
+};
 
 #[derive(Serialize)]
 pub struct RecordView {
@@ -48,7 +51,7 @@ pub fn records(known: &Known, made: &[Made], is_verdict: impl Fn(&Made) -> bool)
 
 fn view(known: &Known, made: &Made) -> RecordView {
     let mut leaves = vec![];
-    let broken = match read(known, made) {
+    let broken = match read(known, made).and_then(|record| written_out(known, made, record)) {
         Ok(record) => {
             collect(&record, String::new(), &mut leaves);
             None
@@ -68,6 +71,11 @@ fn view(known: &Known, made: &Made) -> RecordView {
         broken,
         stamp: known.stamp(made.index, made.entry),
     }
+}
+
+/// A document as it is written out; any other record as it is.
+fn written_out(known: &Known, made: &Made, record: Value) -> Result<Value, String> {
+    if is_document(made.cell, made.port) { filled(known.plan, made.cell, known.store, &record) } else { Ok(record) }
 }
 
 /// The record in an output.
