@@ -69,7 +69,7 @@ pub struct Shuffle {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Tail {
-    /// Far from the mean of all permutations, the observed order among them.
+    /// Large or small: twice the smaller p of the two, at most 1, as SciPy's permutation tests have it.
     #[default]
     TwoSided,
     /// Large.

@@ -160,7 +160,7 @@ fn mistakes_are_found_at_plan_time() {
     assert_eq!(
         said,
         [
-            "statistics[0].is: `up.t` has no column `y`; it has x, seed",
+            "statistics[0].is: `up.t` has no column `y`; it has seed, x",
             "statistics[1].name: `m` is taken",
             "statistics[1].is: nothing is called `u`",
             "statistics[2].name: `replicate` is taken",

@@ -260,3 +260,60 @@ fn chosen(table: &Value, wanted: &Kwargs, those: bool) -> Result<Value, Error> {
     let fits = |row: usize| conditions.iter().all(|(cells, any)| any.contains(cells.at(row)));
     Ok(Value::from_object(table.pick((0..table.count()).filter(|&row| fits(row) == those))))
 }
+
+#[cfg(test)]
+mod tests {
+    use assay_cache::{Table, Values};
+    use serde_json::{Value as Json, json};
+
+    use super::super::Scope;
+
+    /// Five values at two sites.
+    fn value(text: &str) -> Result<Json, String> {
+        let sites = ["a", "a", "b", "b", "b"].map(String::from).to_vec();
+        let mut scope = Scope::default();
+        let table =
+            Table::default().with("site", Values::Text(sites)).with("x", Values::Float(vec![1.0, 4.0, 9.0, 16.0, 2.0]));
+        scope.add_table("t", &table);
+        scope.evaluate(text).map(|outcome| outcome.to_json())
+    }
+
+    #[test]
+    fn ends_places_and_parts_of_a_column() {
+        for (text, expected) in [
+            ("first(t.x)", json!(1.0)),
+            ("last(where(t, site='b').x)", json!(2.0)),
+            ("argmax(t.x)", json!(3)),
+            ("abs(min(gradient(t.x)))", json!(14.0)), // 3, 4, 6, −3.5, −14
+            ("quantile(t.x, 0.5)", json!(4.0)),
+            ("quantile(t.x, 0.875)", json!(12.5)),
+            ("t.x[1] + t.x[-1]", json!(6.0)),
+            ("count(without(t, site='a').x)", json!(3)),
+        ] {
+            assert_eq!(value(text).unwrap(), expected, "{text}");
+        }
+    }
+
+    /// Means 2.5 and 9; squares 4.5 and 98 over three degrees of freedom.
+    #[test]
+    fn effects_of_two_columns() {
+        let (a, b) = ("where(t, site='a').x", "where(t, site='b').x");
+        let expected = -6.5 / (102.5_f64 / 3.0).sqrt();
+        assert!((value(&format!("cohens_d({a}, {b})")).unwrap().as_f64().unwrap() - expected).abs() < 1e-12);
+        assert!(value(&format!("hedges_g({a}, {b}) / cohens_d({a}, {b})")).unwrap().as_f64().unwrap() < 0.75);
+    }
+
+    #[test]
+    fn what_is_not_defined_or_not_there_says_so() {
+        for (text, part) in [
+            ("first(where(t, site='c').x)", "`first` is asked of a column without rows"),
+            ("argmax(where(t, site='c').x)", "`argmax` of 0 values is not defined"),
+            ("quantile(t.x, 95)", "from 0 to 1, not 95"),
+            ("cohens_d(t.x, where(t, site='c').x)", "`cohens_d` of 5 values is not defined"),
+            ("mean(where(t, sight='c').x)", "no column `sight`; it has site, x"),
+        ] {
+            let said = value(text).unwrap_err();
+            assert!(said.contains(part), "{text}: {said}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use super::quantile::quantile;
 /// In which direction a value is extreme.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tail {
-    /// Far from the mean of all replicates, the observed value among them.
+    /// Twice the smaller p of the two sides, at most 1, as SciPy's permutation tests have it.
     TwoSided,
     Greater,
     Less,
@@ -38,31 +38,38 @@ pub fn p_value(observed: f64, null: &[f64], tail: Tail) -> f64 {
 /// # Panics
 /// Where statistics have different numbers of permutations.
 pub fn familywise(observed: &[f64], null: &[Vec<f64>], tail: Tail) -> Vec<f64> {
-    let count = null.first().map_or(0, Vec::len);
-    assert!(null.iter().all(|values| values.len() == count), "one value of each statistic for each permutation");
-    let tested: Vec<usize> = (0..observed.len()).filter(|&i| !observed[i].is_nan()).collect();
-    let centres: Vec<f64> = observed.iter().zip(null).map(|(&value, null)| centre(value, null)).collect();
-    let extremity = |i: usize, value: f64| match tail {
-        _ if value.is_nan() => f64::INFINITY,
-        Tail::TwoSided => (value - centres[i]).abs(),
-        Tail::Greater => value,
-        Tail::Less => -value,
-    };
-    let largest: Vec<f64> = (0..count)
-        .map(|at| tested.iter().map(|&i| extremity(i, null[i][at])).fold(f64::NEG_INFINITY, f64::max))
-        .collect();
-    let p = |i: usize| {
-        let own = extremity(i, observed[i]) - ROUNDING * observed[i].abs();
-        let extreme = largest.iter().filter(|value| **value >= own).count();
-        (1 + extreme) as f64 / (1 + count) as f64
-    };
-    (0..observed.len()).map(|i| if observed[i].is_nan() { f64::NAN } else { p(i) }).collect()
+    let greater = || one_sided(observed, null, 1.0);
+    let less = || one_sided(observed, null, -1.0);
+    match tail {
+        Tail::Greater => greater(),
+        Tail::Less => less(),
+        // `min` would drop a NaN, which stands in both or in neither.
+        Tail::TwoSided => {
+            greater().into_iter().zip(less()).map(|(g, l)| if g < l { g } else { l }).map(twice).collect()
+        }
+    }
 }
 
-/// The mean of the observed value and of all defined replicates.
-fn centre(observed: f64, null: &[f64]) -> f64 {
-    let defined: Vec<f64> = null.iter().copied().filter(|value| !value.is_nan()).collect();
-    (observed + defined.iter().sum::<f64>()) / (1.0 + defined.len() as f64)
+fn twice(p: f64) -> f64 {
+    if p > 0.5 { 1.0 } else { 2.0 * p }
+}
+
+/// What is extreme is large after multiplication by `sign`.
+fn one_sided(observed: &[f64], null: &[Vec<f64>], sign: f64) -> Vec<f64> {
+    let count = null.first().map_or(0, Vec::len);
+    assert!(null.iter().all(|values| values.len() == count), "one value of each statistic for each permutation");
+    let tested: Vec<&Vec<f64>> =
+        null.iter().zip(observed).filter(|(_, value)| !value.is_nan()).map(|(n, _)| n).collect();
+    let extremity = |value: f64| if value.is_nan() { f64::INFINITY } else { sign * value };
+    let largest: Vec<f64> = (0..count)
+        .map(|at| tested.iter().map(|values| extremity(values[at])).fold(f64::NEG_INFINITY, f64::max))
+        .collect();
+    let p = |value: f64| {
+        let own = sign * value - ROUNDING * value.abs();
+        let extreme = largest.iter().filter(|other| **other >= own).count();
+        (1 + extreme) as f64 / (1 + count) as f64
+    };
+    observed.iter().map(|&value| if value.is_nan() { f64::NAN } else { p(value) }).collect()
 }
 
 #[cfg(test)]
@@ -77,17 +84,17 @@ mod tests {
         assert!(interval(&[1.0], 0.9).0.is_nan());
     }
 
-    /// By hand: of nine permutations, two are at least 3; the mean of all ten values is 0.5, from which 3 is 2.5 away, as
-    /// −2.5 and 4 are, and 3.
+    /// By hand: of nine permutations, one is at least 3 and eight are at most 3; twice the smaller p is 0.4.
     #[test]
     fn p_counts_what_is_at_least_as_extreme() {
         let null = [-2.5, -2.0, -1.0, 0.0, 0.0, 0.5, 1.0, 2.0, 4.0];
         assert_eq!(p_value(3.0, &null, Tail::Greater), 0.2);
-        assert_eq!(p_value(3.0, &null, Tail::TwoSided), 0.3);
-        assert_eq!(p_value(3.0, &null, Tail::Less), 1.0 - 0.1);
+        assert_eq!(p_value(3.0, &null, Tail::TwoSided), 0.4);
+        assert_eq!(p_value(3.0, &null, Tail::Less), 0.9);
+        assert_eq!(p_value(0.0, &null, Tail::TwoSided), 1.0);
         assert_eq!(p_value(3.0 + 1e-15, &[3.0; 4], Tail::Greater), 1.0);
         assert!(p_value(f64::NAN, &null, Tail::Greater).is_nan());
-        assert_eq!(p_value(3.0, &[f64::NAN, 0.0, 0.0], Tail::TwoSided), 0.5);
+        assert_eq!(p_value(3.0, &[f64::NAN, 0.0, 0.0], Tail::Greater), 0.5);
     }
 
     /// The larger of the two in each permutation: 1, 4, 2, 5.
