@@ -18,8 +18,8 @@ use crate::{
     expression::{self, Attempt, Outcome, Scope, identifier},
     tables,
 };
-use criteria::{Answer, Undefined, rests_on};
 pub use criteria::CriterionSpec;
+use criteria::{Answer, Undefined, rests_on};
 
 /// Decides by ordered rules over values computed from the inputs.
 ///

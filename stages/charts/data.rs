@@ -100,6 +100,7 @@ pub fn panel(spec: &PanelSpec, inputs: &Inputs) -> Result<Panel, Failure> {
         lines: spec.lines.clone().unwrap_or_default(),
         zones: spec.zones.clone().unwrap_or_default(),
         body,
+        left: 0.0,
     };
     match panel.body {
         // A circle has no axes.

@@ -49,15 +49,8 @@ mod tests {
     #[test]
     fn quartiles_and_whiskers_are_those_of_the_field() {
         let found = spread(&[7.0, 1.0, 2.0, f64::NAN, 3.0, 4.0, 100.0, 5.0, 6.0, -40.0]).unwrap();
-        let expected = Spread {
-            low: 1.0,
-            first: 2.0,
-            median: 4.0,
-            third: 6.0,
-            high: 7.0,
-            outliers: vec![-40.0, 100.0],
-            count: 9,
-        };
+        let expected =
+            Spread { low: 1.0, first: 2.0, median: 4.0, third: 6.0, high: 7.0, outliers: vec![-40.0, 100.0], count: 9 };
         assert_eq!(found, expected);
         let found = spread(&[0.0, 1.0, 2.0, 10.0]).unwrap();
         // numpy.percentile([0, 1, 2, 10], [25, 50, 75]) = [0.75, 1.5, 4.0]; 4 + 1.5 × 3.25 = 8.875 < 10.

@@ -56,11 +56,7 @@ impl Answer {
 pub type Undefined = std::collections::BTreeMap<String, String>;
 
 /// The answers, as the record holds them.
-pub fn judge(
-    specs: &[CriterionSpec],
-    known: &Scope,
-    undefined: &Undefined,
-) -> Result<Vec<(Answer, Value)>, Failure> {
+pub fn judge(specs: &[CriterionSpec], known: &Scope, undefined: &Undefined) -> Result<Vec<(Answer, Value)>, Failure> {
     specs.iter().map(|spec| spec.judge(known, undefined)).collect()
 }
 

@@ -262,7 +262,10 @@ fn each_criterion_has_its_own_answer_and_what_is_not_defined_has_neither() {
         record["criteria"][0],
         json!({ "name": "control learns", "value": 0.97, "threshold": "≥ 0.95", "result": "SUCCESS" })
     );
-    assert_eq!(record["criteria"][1]["threshold"], "value < 0.05", "the condition itself, where no other word is given");
+    assert_eq!(
+        record["criteria"][1]["threshold"], "value < 0.05",
+        "the condition itself, where no other word is given"
+    );
     assert_eq!(record["criteria"][2]["value"], "NaN");
     let because = record["criteria"][3]["because"].as_str().unwrap();
     assert!(because.contains("`spread` is not defined"), "{because}");
@@ -302,7 +305,13 @@ fn mistakes_in_criteria_are_found_where_they_stand() {
     });
     let mistakes = verdict(params).ports(&given).unwrap_err();
     let places: Vec<_> = mistakes.iter().map(|mistake| mistake.at.as_str()).collect();
-    let expected =
-        ["criteria[0].value", "criteria[0].pass", "criteria[1].name", "criteria[1].value", "criteria[1].pass", "values"];
+    let expected = [
+        "criteria[0].value",
+        "criteria[0].pass",
+        "criteria[1].name",
+        "criteria[1].value",
+        "criteria[1].pass",
+        "values",
+    ];
     assert_eq!(places, expected, "{mistakes:?}");
 }
