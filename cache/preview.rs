@@ -66,22 +66,26 @@ impl Table {
 fn cells(name: &str, values: &Values, rows: usize) -> Vec<String> {
     let cell = |row: usize| match values {
         Values::Int(values) => values[row].map_or(String::new(), |value| value.to_string()),
-        Values::Float(values) => glance(values[row]),
+        Values::Float(values) => glance(values[row], DIGITS),
         Values::Text(values) => values[row].clone(),
         Values::Bool(values) => values[row].to_string(),
     };
     std::iter::once(name.to_owned()).chain((0..rows).map(cell)).collect()
 }
 
-/// Six significant digits, which is what a glance takes in; exports hold them all.
-pub fn glance(value: f64) -> String {
+/// A number in so many significant digits, for people: exports hold all of them.
+pub fn glance(value: f64, digits: usize) -> String {
     let size = value.abs();
+    let decimals = || (digits as i32 - 1 - size.log10().floor() as i32).max(0) as usize;
     match () {
         () if value == 0.0 || !value.is_finite() => format!("{value}"),
-        () if (1e-4..1e6).contains(&size) => format!("{value:.*}", (5 - size.log10().floor() as i32).max(0) as usize),
-        () => format!("{value:.5e}"),
+        () if (1e-4..1e7).contains(&size) => format!("{value:.*}", decimals()),
+        () => format!("{value:.*e}", digits.saturating_sub(1)),
     }
 }
+
+/// Digits that a terminal shows of a number.
+const DIGITS: usize = 6;
 
 impl Tensor {
     fn preview(&self, rows: usize) -> String {
@@ -95,8 +99,8 @@ impl Tensor {
         let mut text = format!("tensor [{}] {kind}{unit}\n", axes.collect::<Vec<_>>().join(", "));
         match &self.data {
             Data::I64(array) => self.listed(array, rows, &i64::to_string, &mut text),
-            Data::F32(array) => self.listed(array, rows, &|value| glance(f64::from(*value)), &mut text),
-            Data::F64(array) => self.listed(array, rows, &|value| glance(*value), &mut text),
+            Data::F32(array) => self.listed(array, rows, &|value| glance(f64::from(*value), DIGITS), &mut text),
+            Data::F64(array) => self.listed(array, rows, &|value| glance(*value, DIGITS), &mut text),
         }
         text
     }
@@ -174,7 +178,7 @@ mod tests {
     #[test]
     fn numbers_have_six_digits() {
         assert_eq!(
-            [0.1234567, 1234.5678, 1e-9, -2.5e7].map(glance),
+            [0.1234567, 1234.5678, 1e-9, -2.5e7].map(|value| glance(value, DIGITS)),
             ["0.123457", "1234.57", "1.00000e-9", "-2.50000e7"]
         );
     }

@@ -86,12 +86,16 @@ impl Stage for Plot {
         let mut drawn = panels.iter().map(|(_, panel)| charts::panel(panel, inputs)).collect::<Result<Vec<_>, _>>()?;
         let side_by_side = drawn.len() > 1 && self.columns > 1;
         let bar = if self.shared_color { charts::share_colors(&mut drawn) } else { None };
+        let width = self.width.unwrap_or(if side_by_side { 960.0 } else { 640.0 });
+        if self.columns == 1 {
+            charts::align(&mut drawn, width);
+        }
         let figure = Figure {
             bar,
             title: self.headline.clone(),
             panels: drawn,
             columns: self.columns,
-            width: self.width.unwrap_or(if side_by_side { 960.0 } else { 640.0 }),
+            width,
             height: self.height,
         };
         Ok(Outputs::default().with("figure", Artifact::Figure(figure.draw())))

@@ -18,6 +18,9 @@ pub struct Told {
     pub controls: Vec<Control>,
 }
 
+/// Significant digits of a measured number.
+const DIGITS: usize = 5;
+
 /// The order in which outcomes are counted.
 const COUNTED: [&str; 7] = ["ran", "reproduced", "same", "cached", "failed", "skipped", "stopped"];
 
@@ -81,7 +84,7 @@ fn criteria(criteria: &[Criterion]) -> Vec<String> {
 /// A number at a glance, anything else as a manifest would write it.
 fn measured(found: &Value) -> String {
     match found.as_f64().filter(|_| found.is_f64()) {
-        Some(number) => glance(number),
+        Some(number) => glance(number, DIGITS),
         None => value(found),
     }
 }

@@ -79,9 +79,53 @@ fn known(wish: &MadeField, entry: &Entry, port: &str) -> Value {
     }
 }
 
-/// When the stage was at each of the seconds that it noted.
+/// When the stage was at each of the seconds that it noted, counted from its end. (Those of a stage that was stopped and
+/// went on are the seconds of its work: before a pause, they are times that are too late by the pause.)
 fn times(entry: &Entry) -> Value {
     let Some(seconds) = entry.made.notes.get("seconds").and_then(Value::as_array) else { return Value::Null };
-    let time = |after: &Value| after.as_f64().map(|after| iso(entry.made.started() + after.max(0.0) as u64));
+    let last = seconds.iter().filter_map(Value::as_f64).fold(entry.made.seconds, f64::max);
+    let began = entry.made.at.saturating_sub(last.round() as u64);
+    let time = |after: &Value| after.as_f64().map(|after| iso(began + after.max(0.0) as u64));
     seconds.iter().map(|after| json!(time(after))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use assay_cache::{FORMAT, Made, Recipe};
+
+    use super::*;
+
+    fn entry(made: Made) -> Entry {
+        let recipe = Recipe {
+            format: FORMAT,
+            kind: "train".to_owned(),
+            version: "train=1".to_owned(),
+            params: json!({}),
+            files: BTreeMap::new(),
+            inputs: BTreeMap::new(),
+        };
+        let inputs = BTreeMap::new();
+        let inputs_key = recipe.inputs_key(&inputs);
+        Entry { key: recipe.key(), inputs_key, recipe, inputs, outputs: BTreeMap::new(), made, provenance: Value::Null }
+    }
+
+    #[test]
+    fn times_end_when_the_computation_did() {
+        let notes = BTreeMap::from([("seconds".to_owned(), json!([0.0, 10.5, 40.0]))]);
+        // From `date -u -d @951827696`; the last attempt took 30 of the 40 seconds of work.
+        let entry = entry(Made { at: 951_827_696, seconds: 30.0, notes, ..Made::default() });
+        assert_eq!(times(&entry), json!(["2000-02-29T12:34:16Z", "2000-02-29T12:34:26Z", "2000-02-29T12:34:56Z"]));
+    }
+
+    #[test]
+    fn a_wish_for_a_part_or_in_a_text_is_fulfilled_so() {
+        let wish = json!({ "made": "log", "field": "stamp", "text": "log_{}.json" });
+        assert_eq!(said(&MadeField::of(&wish).unwrap(), json!("20000229")), json!("log_20000229.json"));
+        let wish = json!({ "made": "log", "field": "times", "item": 1 });
+        let wish = MadeField::of(&wish).unwrap();
+        assert_eq!(said(&wish, json!(["a", "b"])), json!("b"));
+        assert_eq!((said(&wish, json!(["a"])), said(&wish, json!("host"))), (Value::Null, json!("host")));
+    }
 }

@@ -46,7 +46,8 @@ pub fn export(plan: &Plan, store: &Store, folder: &Path, formats: Formats) -> Re
                     for extension in extensions(&output.form, formats) {
                         let path = place(plan, cell, port);
                         let path = folder.join(path.with_file_name(format!("{port}.{extension}")));
-                        exported.files += write(&path, &Source { plan, cell, port, entry: &entry, store, whole: false })?;
+                        exported.files +=
+                            write(&path, &Source { plan, cell, port, entry: &entry, store, whole: false })?;
                     }
                 }
             }

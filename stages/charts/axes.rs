@@ -24,6 +24,8 @@ pub struct Side {
     pub title: String,
     /// Pixel and label; an empty label is a bare tick.
     pub ticks: Vec<(f64, String)>,
+    /// Labels below are turned by a quarter, since they are too long to stand side by side.
+    pub turned: bool,
 }
 
 /// The ticks of a scale, in pixels.
@@ -43,16 +45,20 @@ pub fn left_room(title: &str, labels: &[String]) -> f64 {
     title + labels + GAP + TICK
 }
 
-/// The room that the lower side needs, its labels having so many lines.
-pub fn bottom_room(title: &str, lines: usize) -> f64 {
+/// The room that the lower side needs, its labels being so deep.
+pub fn bottom_room(title: &str, depth: f64) -> f64 {
     let title = if title.is_empty() { 2.0 } else { f64::from(LABEL_SIZE) + 10.0 };
-    TICK + GAP + f64::from(TICK_SIZE) + LINE * lines.saturating_sub(1) as f64 + title
+    TICK + GAP + depth + title
 }
 
 impl Side {
-    /// How many lines the highest of its labels has.
-    pub fn lines(&self) -> usize {
-        self.ticks.iter().map(|(_, label)| label.lines().count()).max().unwrap_or(1).max(1)
+    /// How far its labels reach down.
+    pub fn depth(&self) -> f64 {
+        if self.turned {
+            return text::widest(self.ticks.iter().map(|(_, label)| label.as_str()), TICK_SIZE);
+        }
+        let lines = self.ticks.iter().map(|(_, label)| label.lines().count()).max().unwrap_or(1).max(1);
+        f64::from(TICK_SIZE) + LINE * (lines - 1) as f64
     }
 }
 
@@ -78,6 +84,10 @@ pub fn sides(drawing: &mut Drawing, plot: Area, x: &Side, y: &Side) {
     for (at, label) in &x.ticks {
         drawing.line((*at, plot.bottom()), (*at, plot.bottom() + TICK), stroke);
         match label.contains('\n') {
+            _ if x.turned => {
+                let place = (at + f64::from(TICK_SIZE) * CAP / 2.0, plot.bottom() + TICK + GAP);
+                drawing.text(place, label, Font { anchor: Anchor::End, upwards: true, ..small });
+            }
             false => drawing.text((*at, baseline), label, small),
             true => label.lines().enumerate().for_each(|(i, line)| {
                 drawing.text((*at, baseline + LINE * i as f64), line, small);
@@ -91,7 +101,7 @@ pub fn sides(drawing: &mut Drawing, plot: Area, x: &Side, y: &Side) {
     }
     let title = Font { size: LABEL_SIZE, ..small };
     if !x.title.is_empty() {
-        let below = baseline + LINE * (x.lines() - 1) as f64 + f64::from(LABEL_SIZE) + 7.0;
+        let below = baseline + x.depth() - f64::from(TICK_SIZE) + f64::from(LABEL_SIZE) + 7.0;
         drawing.text((plot.x + plot.w / 2.0, below), &x.title, title);
     }
     if !y.title.is_empty() {
@@ -111,8 +121,34 @@ pub fn dash(style: Style) -> &'static str {
     }
 }
 
-/// The shaded ranges behind everything else, and their labels in an upper corner of each.
+/// The shaded ranges behind everything else.
 pub fn zones(drawing: &mut Drawing, plot: Area, zones: &[ZoneSpec], x: Option<&Scale>, y: &Scale) {
+    for (_, Area { x: left, y: top, w, h }) in shaded(plot, zones, x, y) {
+        let (right, bottom) = (left + w, top + h);
+        drawing.polygon(&[(left, top), (right, top), (right, bottom), (left, bottom)], ZONE, 1.0);
+    }
+}
+
+/// The names of the shaded ranges in their upper left corners, on what lies there.
+pub fn zone_labels(drawing: &mut Drawing, plot: Area, zones: &[ZoneSpec], x: Option<&Scale>, y: &Scale) {
+    for (zone, Area { x, y, h, .. }) in shaded(plot, zones, x, y) {
+        let label = zone.label.as_deref().unwrap_or_default();
+        if label.is_empty() {
+            continue;
+        }
+        let high = f64::from(TICK_SIZE) + 4.0;
+        drawing.bar(
+            Area { x: x + 3.0, y: y + 1.0, w: text::width(label, TICK_SIZE) + 4.0, h: high.min(h - 1.0).max(0.5) },
+            ZONE,
+        );
+        let font = Font { size: TICK_SIZE, bold: false, color: RULE, anchor: Anchor::Start, upwards: false };
+        drawing.text((x + 5.0, y + high - 2.0), label, font);
+    }
+}
+
+/// The zones that can be seen, and where.
+fn shaded<'z>(plot: Area, zones: &'z [ZoneSpec], x: Option<&Scale>, y: &Scale) -> Vec<(&'z ZoneSpec, Area)> {
+    let mut seen = vec![];
     for zone in zones {
         let along = |scale: &Scale, [from, to]: [f64; 2], low: f64, high: f64| {
             let (a, b) = (scale.at(from).clamp(low, high), scale.at(to).clamp(low, high));
@@ -127,11 +163,9 @@ pub fn zones(drawing: &mut Drawing, plot: Area, zones: &[ZoneSpec], x: Option<&S
         if right - left < 0.01 || bottom - top < 0.01 {
             continue;
         }
-        drawing.polygon(&[(left, top), (right, top), (right, bottom), (left, bottom)], ZONE, 1.0);
-        let font = Font { size: TICK_SIZE, bold: false, color: RULE, anchor: Anchor::Start, upwards: false };
-        let label = zone.label.as_deref().unwrap_or_default();
-        written(drawing, (left + 5.0, top + f64::from(TICK_SIZE) + 3.0), label, font);
+        seen.push((zone, Area { x: left, y: top, w: right - left, h: bottom - top }));
     }
+    seen
 }
 
 /// The lines at fixed values, and their labels at their ends.

@@ -52,7 +52,10 @@ impl Boxes {
 
     pub fn sides(&self, plot: Area, x: &AxisSpec, y: (&AxisSpec, &Scale)) -> (Side, Side) {
         let beside = axes::ticks(y.1, y.0, axes::fitting(plot.h, 48.0));
-        (Side { title: x.title(), ticks: named(&self.categories, plot) }, Side { title: y.0.title(), ticks: beside })
+        (
+            Side { title: x.title(), ticks: named(&self.categories, plot), turned: false },
+            Side { title: y.0.title(), ticks: beside, turned: false },
+        )
     }
 
     pub fn draw(&self, drawing: &mut Drawing, plot: Area, y: &Scale) {

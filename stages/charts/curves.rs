@@ -188,5 +188,6 @@ pub fn error_bars(
 pub fn sides(plot: Area, x: (&AxisSpec, &Scale), y: (&AxisSpec, &Scale)) -> (Side, Side) {
     let below = axes::ticks(x.1, x.0, axes::fitting(plot.w, 80.0));
     let beside = axes::ticks(y.1, y.0, axes::fitting(plot.h, 48.0));
-    (Side { title: x.0.title(), ticks: below }, Side { title: y.0.title(), ticks: beside })
+    let side = |title, ticks| Side { title, ticks, turned: false };
+    (side(x.0.title(), below), side(y.0.title(), beside))
 }

@@ -105,6 +105,7 @@ pub fn panel(spec: &PanelSpec, inputs: &Inputs) -> Result<Panel, Failure> {
         lines: spec.lines.iter().flatten().map(|line| placed(line, inputs)).collect::<Result<_, _>>()?,
         zones: spec.zones.clone().unwrap_or_default(),
         body,
+        left: 0.0,
     };
     match panel.body {
         // A circle has no axes.

@@ -101,10 +101,17 @@ impl Heat {
         let across = |i: f64| if x.reverse { plot.right() - i * wide } else { plot.x + i * wide };
         let down = |i: f64| if y.reverse { plot.bottom() - i * high } else { plot.y + i * high };
         let room = text::widest(self.columns.iter().map(String::as_str), TICK_SIZE) + 6.0;
-        let below = named(&self.columns, wide, room).into_iter().map(|(i, label)| (across(i), label)).collect();
+        let beside_one_another = named(&self.columns, wide, room);
+        // Names say more than numbers: all of them stand there, turned, where that is what it takes.
+        let turned = beside_one_another.len() < self.columns.len()
+            && groups(&self.columns).is_empty()
+            && wide >= f64::from(TICK_SIZE) + 2.0
+            && self.columns.iter().any(|name| name.parse::<f64>().is_err());
+        let below = if turned { named(&self.columns, wide, 0.0) } else { beside_one_another };
+        let below = below.into_iter().map(|(i, label)| (across(i), label)).collect();
         let beside = named(&self.rows, high, f64::from(TICK_SIZE) + 3.0);
         let beside = beside.into_iter().map(|(i, label)| (down(i), label)).collect();
-        (Side { title: x.title(), ticks: below }, Side { title: y.title(), ticks: beside })
+        (Side { title: x.title(), ticks: below, turned }, Side { title: y.title(), ticks: beside, turned: false })
     }
 
     pub fn draw(&self, drawing: &mut Drawing, plot: Area, x: &AxisSpec, y: &AxisSpec) {

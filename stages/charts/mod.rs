@@ -64,6 +64,8 @@ pub struct Panel {
     pub lines: Vec<LineSpec>,
     pub zones: Vec<ZoneSpec>,
     pub body: Body,
+    /// The room that its left side has at least.
+    pub left: f64,
 }
 
 pub enum Body {
@@ -79,6 +81,14 @@ pub fn share_colors(panels: &mut [Panel]) -> Option<Heat> {
     Heat::share(
         panels.iter_mut().filter_map(|panel| if let Body::Heat(heat) = &mut panel.body { Some(heat) } else { None }),
     )
+}
+
+/// Lets the plots of panels that stand below one another begin at one place, so that their x can be compared.
+pub fn align(panels: &mut [Panel], width: f64) {
+    let area = Area { x: 0.0, y: 0.0, w: width, h: 300.0 };
+    let rooms = panels.iter().filter(|panel| !matches!(panel.body, Body::Network(_))).map(|panel| panel.room(area).x);
+    let most = rooms.fold(0.0, f64::max);
+    panels.iter_mut().for_each(|panel| panel.left = most);
 }
 
 impl Figure {
@@ -191,20 +201,22 @@ impl Panel {
         if let Body::Network(_) = self.body {
             return Area { y: area.y + head, h: (area.h - head).max(60.0), ..area };
         }
-        let bottom = axes::bottom_room(&self.x.title(), 1);
+        let bottom = axes::bottom_room(&self.x.title(), f64::from(axes::TICK_SIZE));
         // The labels of the left side depend on its length and the length not on them: the first guess holds.
         let guess = Area { x: area.x, y: area.y + head, w: area.w, h: (area.h - head - bottom).max(60.0) };
         let (below, beside) = self.sides(guess);
         let labels: Vec<String> = beside.ticks.into_iter().map(|(_, label)| label).collect();
-        let left = axes::left_room(&self.y.title(), &labels);
+        let left = axes::left_room(&self.y.title(), &labels).max(self.left);
         let half_label = below.ticks.last().map_or(0.0, |(_, label)| text::width(label, axes::TICK_SIZE) / 2.0);
         let right = match &self.body {
             Body::Heat(heat) => heat.right_room(),
+            // Labels stand in the middle of their places.
+            Body::Bars(_) | Body::Boxes(_) => 8.0,
             _ => (half_label + 2.0).max(8.0),
         };
         let room = Area { x: area.x + left, w: (area.w - left - right).max(60.0), ..guess };
-        // Labels below have more lines in less room; each takes a little of the height.
-        let more = axes::bottom_room(&self.x.title(), self.sides(room).0.lines()) - bottom;
+        // Labels below are deeper in less room, and take that from the height.
+        let more = axes::bottom_room(&self.x.title(), self.sides(room).0.depth()) - bottom;
         Area { h: (room.h - more).max(60.0), ..room }
     }
 
@@ -232,6 +244,7 @@ impl Panel {
                 let (x, y) = curves.scales(plot, &self.x, &self.y, &self.lines);
                 axes::zones(drawing, plot, &self.zones, Some(&x), &y);
                 axes::grid(drawing, plot, &beside);
+                axes::zone_labels(drawing, plot, &self.zones, Some(&x), &y);
                 axes::fixed_lines(drawing, plot, &self.lines, Some(&x), &y);
                 curves.draw(drawing, plot, &x, &y);
                 axes::spines(drawing, plot);
@@ -241,6 +254,7 @@ impl Panel {
                 axes::zones(drawing, plot, &self.zones, None, &y);
                 axes::grid(drawing, plot, &beside);
                 bars.draw(drawing, plot, &y);
+                axes::zone_labels(drawing, plot, &self.zones, None, &y);
                 axes::fixed_lines(drawing, plot, &self.lines, None, &y);
                 axes::spines(drawing, plot);
             }
@@ -248,6 +262,7 @@ impl Panel {
                 let y = boxes.scale(plot, &self.y, &self.lines);
                 axes::zones(drawing, plot, &self.zones, None, &y);
                 axes::grid(drawing, plot, &beside);
+                axes::zone_labels(drawing, plot, &self.zones, None, &y);
                 axes::fixed_lines(drawing, plot, &self.lines, None, &y);
                 boxes.draw(drawing, plot, &y);
                 axes::spines(drawing, plot);

@@ -24,12 +24,10 @@ use crate::{
 
 /// Larger networks are refused: nobody sees anything in them.
 const MOST_EDGES: usize = 20_000;
-/// Of more nodes, only the groups are named.
-const MOST_NAMES: usize = 48;
 /// Between two groups there is so much more room than between two nodes.
 const GAP: f64 = 1.5;
-/// An edge bends towards the middle of the circle by this part of the way.
-const BEND: f64 = 0.6;
+/// An edge bends towards the middle of the circle by this part of the way, and by so much more the longer it is.
+const BEND: (f64, f64) = (0.22, 0.45);
 const EDGE: Rgb = Rgb(0x1f, 0x3a, 0x5f);
 
 #[derive(Clone, PartialEq, Debug)]
@@ -170,16 +168,22 @@ impl Network {
 
     pub fn draw(&self, drawing: &mut Drawing, area: Area) {
         let angles = self.angles();
-        let labels = self.labels(&angles);
+        let wide = text::widest(self.nodes.iter().map(|node| node.name.as_str()), TICK_SIZE);
+        let step = TAU / angles.len() as f64;
+        // Side by side at the top, names need their width; otherwise layers are named alone.
+        let all = step * (area.w.min(area.h) / 2.0 - wide - 14.0) >= wide;
+        let labels = if all { self.names(&angles) } else { self.layers(&angles) };
         let room = text::widest(labels.iter().map(|(_, label)| label.as_str()), TICK_SIZE) + 14.0;
         let radius = (area.w.min(area.h) / 2.0 - room.min(area.w / 4.0)).max(20.0);
         let (x, y) = (area.x + area.w / 2.0, area.y + area.h / 2.0);
         let at = |angle: f64, radius: f64| (x + radius * angle.cos(), y + radius * angle.sin());
         let size = (0.42 * radius * TAU / self.nodes.len() as f64).clamp(1.6, 6.0);
-        let bends = if self.edges.len() > 2000 { 5 } else { 8 };
+        let bends = if self.edges.len() > 1000 { 6 } else { 14 };
         for &(from, to, weight) in &self.edges {
             let (a, b) = (at(angles[from], radius), at(angles[to], radius));
-            let curve: Vec<_> = (0..=bends).map(|i| bent(a, b, (x, y), f64::from(i) / f64::from(bends))).collect();
+            let bend = BEND.0 + BEND.1 * (a.0 - b.0).hypot(a.1 - b.1) / (2.0 * radius);
+            let part = |i: i32| f64::from(i) / f64::from(bends);
+            let curve: Vec<_> = (0..=bends).map(|i| bent(a, b, ((x, y), bend), part(i))).collect();
             let stroke = Stroke::solid(PAPER.towards(EDGE, 0.14 + 0.72 * weight), 0.5 + 1.3 * weight);
             drawing.polyline(&curve, stroke);
         }
@@ -200,11 +204,13 @@ impl Network {
         }
     }
 
-    /// Angles and names: of all nodes where they are few, else of the layers, in their middles.
-    fn labels(&self, angles: &[f64]) -> Vec<(f64, String)> {
-        if self.nodes.len() <= MOST_NAMES {
-            return angles.iter().zip(&self.nodes).map(|(angle, node)| (*angle, node.name.clone())).collect();
-        }
+    /// Angles and names of all nodes.
+    fn names(&self, angles: &[f64]) -> Vec<(f64, String)> {
+        angles.iter().zip(&self.nodes).map(|(angle, node)| (*angle, node.name.clone())).collect()
+    }
+
+    /// Angles and names of the layers, in their middles.
+    fn layers(&self, angles: &[f64]) -> Vec<(f64, String)> {
         let mut layers: Vec<(f64, f64, &str)> = vec![];
         for (node, &angle) in self.nodes.iter().zip(angles) {
             match layers.last_mut() {
@@ -216,11 +222,11 @@ impl Network {
     }
 }
 
-/// A point of the curve from `a` to `b` (Bézier, of the second degree), bent towards the centre.
-fn bent(a: (f64, f64), b: (f64, f64), center: (f64, f64), t: f64) -> (f64, f64) {
+/// A point of the curve from `a` to `b` (Bézier, of the second degree), bent towards a centre by a part of the way.
+fn bent(a: (f64, f64), b: (f64, f64), (center, bend): ((f64, f64), f64), t: f64) -> (f64, f64) {
     let control = |a: f64, b: f64, center: f64| {
         let middle = (a + b) / 2.0;
-        middle + (center - middle) * BEND
+        middle + (center - middle) * bend
     };
     let along = |a: f64, b: f64, c: f64| (1.0 - t).powi(2) * a + 2.0 * t * (1.0 - t) * c + t * t * b;
     (along(a.0, b.0, control(a.0, b.0, center.0)), along(a.1, b.1, control(a.1, b.1, center.1)))

@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_label_is_folded_where_it_can_be() {
-        assert_eq!(folded("mean-preserving clamp", 11, 110.0).as_deref(), Some("mean-\npreserving clamp"));
+        assert_eq!(folded("mean-preserving clamp", 11, 110.0).as_deref(), Some("mean-preserving\nclamp"));
         assert_eq!(folded("control", 11, 110.0).as_deref(), Some("control"));
         assert_eq!(folded("indistinguishable", 11, 60.0), None);
     }

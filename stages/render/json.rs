@@ -3,8 +3,10 @@
 use assay_cache::{Table, Values, finite};
 use serde_json::Value;
 
-/// An object or a list that fits here stands in one line.
+/// An object or a list that fits here stands in one line; one of scalars alone may be a longer line, so that a row can
+/// be searched for as a line.
 const WIDEST: usize = 120;
+const WIDEST_ROW: usize = 400;
 
 /// A table as a list of objects, one a line, its columns in their order. What is missing is null, and a number that is
 /// none is `"NaN"`, `"inf"` or `"-inf"`.
@@ -43,7 +45,7 @@ pub fn laid_out(value: &Value) -> String {
 fn write(value: &Value, indent: usize, out: &mut String) {
     let line = in_a_line(value);
     let (open, close, items): (_, _, Vec<(String, &Value)>) = match value {
-        _ if line.chars().count() + indent <= WIDEST => return out.push_str(&line),
+        _ if line.chars().count() + indent <= widest(value) => return out.push_str(&line),
         Value::Array(items) => ('[', ']', items.iter().map(|item| (String::new(), item)).collect()),
         Value::Object(fields) => {
             ('{', '}', fields.iter().map(|(name, item)| (format!("{}: ", text(name)), item)).collect())
@@ -60,6 +62,11 @@ fn write(value: &Value, indent: usize, out: &mut String) {
     out.push('\n');
     out.push_str(&" ".repeat(indent));
     out.push(close);
+}
+
+fn widest(value: &Value) -> usize {
+    let is_row = value.as_object().is_some_and(|row| row.values().all(|item| !item.is_array() && !item.is_object()));
+    if is_row { WIDEST_ROW } else { WIDEST }
 }
 
 fn in_a_line(value: &Value) -> String {

@@ -95,7 +95,7 @@ fn each_cell_has_a_file_with_its_labels_and_the_facts_of_its_making() {
         assert_eq!(document["metrics"], rows);
         let (_, log) = entry(&sandbox, "log");
         let file = document["summary"]["file"].as_str().unwrap();
-        assert_eq!(document["summary"]["total_steps"], 10);
+        assert_eq!(document["summary"]["total_steps"].as_f64(), Some(10.0));
         assert_eq!(read(&sandbox, &format!("out/{file}"))[1], json!({ "step": 10, "accuracy": "NaN" }));
         // A clock of its own: the test's, by coreutils' calendar.
         let run = log["made"]["run"].as_u64().unwrap();
@@ -160,11 +160,11 @@ fn an_entry_from_before_runs_were_noted_still_serves() {
 #[test]
 fn mistakes_in_a_document_are_told_with_their_lines() {
     let sandbox = study();
-    sandbox.edit("total_steps = \"= max(log.step)\"", "total_steps = \"= max(log.stp)\"");
+    sandbox.edit("total_steps = \"= max(log.step)\"", "total_steps = \"= max(lgo.step)\"");
     sandbox.edit("field = \"git-commit\"", "field = \"git-comit\"");
     let run = sandbox.assay(&["plan", "study.toml", "--json"]);
     assert_eq!(run.code, Some(2), "{}", run.stderr);
-    for said in ["`log.table` has no column `stp`; it has step", "nothing called `git-comit` is known"] {
+    for said in ["nothing is called `lgo`", "nothing called `git-comit` is known"] {
         assert!(run.stdout.contains(said), "{said}: {}", run.stdout);
     }
 }

@@ -1,5 +1,6 @@
 //! Numbers as a page shows them: few digits to look at, all of them on hover.
 
+use assay_cache::glance;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -64,25 +65,18 @@ pub fn decimals(values: impl Iterator<Item = f64>) -> usize {
 }
 
 fn short(value: f64, decimals: Option<usize>) -> String {
-    let size = value.abs();
-    let digits = (DIGITS - 1 - size.log10().floor() as i32).clamp(0, 8) as usize;
-    let text = match () {
-        () if !value.is_finite() => shortest(value),
-        () if value == 0.0 => "0".to_owned(),
-        () if !(1e-4..1e7).contains(&size) => return scientific(value),
-        () => format!("{value:.*}", decimals.unwrap_or(digits)),
-    };
-    signed(if decimals.is_none() && text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.').to_owned()
-    } else {
-        text
-    })
+    let seen = glance(value + 0.0, DIGITS as usize); // no minus before nothing
+    match decimals {
+        _ if !value.is_finite() => shortest(value),
+        Some(decimals) if value != 0.0 && !seen.contains('e') => signed(format!("{value:.decimals$}")),
+        _ => typeset(&seen),
+    }
 }
 
-/// `1.234 × 10⁻⁹`.
-fn scientific(value: f64) -> String {
-    let text = format!("{value:.3e}");
-    let (mantissa, exponent) = text.split_once('e').expect("the format writes an exponent");
+/// `1.234 × 10⁻⁹` for `1.23400e-9`, and `0.5` for `0.50000`.
+fn typeset(text: &str) -> String {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, ""));
+    let mantissa = if mantissa.contains('.') { mantissa.trim_end_matches('0').trim_end_matches('.') } else { mantissa };
     let raised: String = exponent
         .chars()
         .map(|digit| match digit {
@@ -90,7 +84,7 @@ fn scientific(value: f64) -> String {
             digit => digit.to_digit(10).and_then(|digit| "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().nth(digit as usize)).unwrap_or(digit),
         })
         .collect();
-    signed(format!("{mantissa} × 10{raised}"))
+    signed(if exponent.is_empty() { mantissa.to_owned() } else { format!("{mantissa} × 10{raised}") })
 }
 
 /// The shortest text that reads back as this number.
@@ -119,8 +113,8 @@ mod tests {
     #[test]
     fn a_glance_takes_in_five_digits_and_the_rest_is_there() {
         let shown = |value: f64| Shown::number(value).text;
-        assert_eq!([0.13794123, 4.59988, 12345678.0, 0.5].map(shown), ["0.13794", "4.5999", "1.235 × 10⁷", "0.5"]);
-        assert_eq!([-1.5e-9, f64::NAN, f64::NEG_INFINITY, 0.0].map(shown), ["−1.500 × 10⁻⁹", "NaN", "−∞", "0"]);
+        assert_eq!([0.13794123, 4.59988, 12345678.0, 0.5].map(shown), ["0.13794", "4.5999", "1.2346 × 10⁷", "0.5"]);
+        assert_eq!([-1.5e-9, f64::NAN, f64::NEG_INFINITY, 0.0].map(shown), ["−1.5 × 10⁻⁹", "NaN", "−∞", "0"]);
         assert_eq!(Shown::number(0.1 + 0.2).full.as_deref(), Some("0.30000000000000004"));
         assert_eq!(Shown::number(0.25).full, None);
     }
