@@ -3,60 +3,60 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// A named place inside a model.
+/// A named place inside a model. Noise is keyed by a site's number, which never changes: a new site takes the next.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Site {
     /// The token embeddings, scaled where the family scales them, before learned positions are added.
-    Embed,
+    Embed = 0,
     /// What enters a block.
-    ResidPre,
+    ResidPre = 1,
     /// What the norm before attention divides by.
     #[serde(rename = "ln1.scale")]
-    Ln1Scale,
+    Ln1Scale = 2,
     /// Queries as projected, before any norm of their own and rotary embeddings.
-    Q,
+    Q = 3,
     /// Keys as projected, before any norm of their own and rotary embeddings; key/value heads.
-    K,
+    K = 4,
     /// Values; key/value heads.
-    V,
+    V = 5,
     /// Queries after rotary embeddings.
-    RotQ,
+    RotQ = 6,
     /// Keys after rotary embeddings; key/value heads.
-    RotK,
+    RotK = 7,
     /// Attention probabilities.
-    Pattern,
+    Pattern = 8,
     /// A head's output before the output projection.
-    Z,
+    Z = 9,
     /// What each head adds to `attn_out`: its `z` through its own rows of the output projection, without the bias. It is
     /// computed where it is recorded, and cannot be edited: `z` can.
-    Result,
+    Result = 20,
     /// The attention module's output, after the output projection and its bias, before any norm behind it.
-    AttnOut,
+    AttnOut = 10,
     /// The residual between attention and MLP (blocks that are not parallel).
-    ResidMid,
+    ResidMid = 11,
     /// What the norm before the MLP divides by.
     #[serde(rename = "ln2.scale")]
-    Ln2Scale,
+    Ln2Scale = 12,
     /// The normalised input of the MLP.
-    MlpIn,
+    MlpIn = 13,
     /// The MLP's hidden units after the activation (and the gate).
-    MlpPost,
+    MlpPost = 14,
     /// What each expert adds to the residual stream: its output times the router's weight, 0 where a token is not sent
     /// to it. The shared experts, which act as one, come last.
-    ExpertOut,
+    ExpertOut = 15,
     /// The MLP's output, before any norm behind it.
-    MlpOut,
+    MlpOut = 16,
     /// What leaves a block.
-    ResidPost,
+    ResidPost = 17,
     /// What the final norm divides by.
     #[serde(rename = "ln_final.scale")]
-    LnFinalScale,
+    LnFinalScale = 18,
     /// What the final norm gives, scaled by its weight: what the unembedding reads.
     #[serde(rename = "ln_final.normalized")]
-    LnFinalNormalized,
+    LnFinalNormalized = 21,
     /// Next-token logits.
-    Logits,
+    Logits = 19,
 }
 
 /// The axes that a site has beside prompt and layer.
