@@ -62,15 +62,14 @@ pub fn devices() -> Devices {
 /// Every kind there is, in alphabetical order.
 pub const CATALOGUE: &[Kind] = &[
     Kind::of::<ablate::Ablate>(),
-    Kind::of::<direction::Direction>(),
-    Kind::of::<attribute::Attribute>(),
-    Kind::of::<decode::Decode>(),
-    Kind::of::<detect_heads::DetectHeads>(),
     Kind::of::<attribute::Attribute>(),
     Kind::of::<bootstrap::Bootstrap>(),
     Kind::of::<compare::Compare>(),
     Kind::of::<correlate::Correlate>(),
+    Kind::of::<decode::Decode>(),
     Kind::of::<derive::Derive>(),
+    Kind::of::<detect_heads::DetectHeads>(),
+    Kind::of::<direction::Direction>(),
     Kind::of::<document::Document>(),
     Kind::of::<forward::Forward>(),
     Kind::of::<generate::Generate>(),

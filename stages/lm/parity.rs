@@ -199,6 +199,9 @@ fn every_site_of_a_family_is_met_and_no_other() {
                 assert_eq!(taken[0].shape()[0], layers.len(), "{family} {}", site.name());
             }
             assert!(taken[0].iter().all(|x| x.is_finite()), "{family} {}", site.name());
+            if *site == Site::Result {
+                continue; // read, not edited
+            }
             let heads = vec![true; model.facts.heads_at(*site)];
             let layers = model.facts.layers_at(*site, &Select::All).unwrap();
             let zero = Change {
@@ -208,7 +211,8 @@ fn every_site_of_a_family_is_met_and_no_other() {
                 positions: Select::Range(0, Some(3)),
                 op: Op::Zero,
             };
-            assert_ne!(run(&model, &batch, &[], vec![zero]).0, plain, "{family}: zeroes at {} matter", site.name());
+            let changed = run(&model, &batch, &[], vec![zero]).0 != plain;
+            assert!(changed, "{family}: zeroes at {} matter", site.name());
         }
         for absent in Site::ALL.into_iter().filter(|site| !model.facts.sites.contains(site)) {
             let take = whole(absent, &model);

@@ -41,7 +41,7 @@ fn stepped(p: &[f64], factor: fn(usize, usize) -> f64, falling: bool) -> Vec<f64
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::reference::{close, each, floats};
+    use crate::metrics::reference_tests::{close, each, floats};
 
     fn all_close(found: &[f64], expected: &[f64]) {
         assert_eq!(found.len(), expected.len());

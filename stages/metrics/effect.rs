@@ -77,7 +77,7 @@ fn tested(t: f64, freedom: f64) -> Test {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::reference::{close, each, float, floats};
+    use crate::metrics::reference_tests::{close, each, float, floats};
 
     #[test]
     fn numbers_are_scipys() {

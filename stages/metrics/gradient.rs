@@ -16,7 +16,7 @@ pub fn gradient(values: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::reference::{close, each, floats};
+    use crate::metrics::reference_tests::{close, each, floats};
 
     #[test]
     fn numbers_are_numpys() {

@@ -22,4 +22,4 @@ pub mod summary;
 pub mod vector;
 
 #[cfg(test)]
-mod reference;
+mod reference_tests;

@@ -26,7 +26,7 @@ pub fn quantile(values: &[f64], q: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::reference::{close, each, floats};
+    use crate::metrics::reference_tests::{close, each, floats};
 
     #[test]
     fn numbers_are_numpys() {

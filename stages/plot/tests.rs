@@ -418,7 +418,7 @@ fn a_path_keeps_the_order_of_its_rows_and_marks_its_ends() {
     let line = draw(series(false), &[("t", Artifact::Table(table))]).unwrap();
     assert!(xs(&line).is_sorted(), "a line goes on to the right");
     assert!(path.contains(">start<") && path.contains(">end<") && !line.contains(">start<"));
-    assert_eq!(count(&path, "fill=\"#f0ecdc\""), 2, "two zones");
+    assert_eq!(count(&path, "fill=\"#f0ecdc\""), 3, "two zones, and the ground of the label of one");
 }
 
 #[test]

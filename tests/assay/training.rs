@@ -117,7 +117,7 @@ fn a_clamp_over_a_batch_is_for_training_alone_and_its_column_must_be_there() {
     let inside = STUDY.replace("capture = [", &format!("{clamp}capture = [").replace("SIZE", "1.0"));
     let refused = Sandbox::with(&inside).assay(&["plan", "study.toml"]);
     assert_eq!(refused.code, Some(2));
-    assert!(refused.stderr.contains("only `train` does this"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("only `train` does"), "{}", refused.stderr);
 
     let column = clamp.replace("SIZE", "{ from = \"control\", column = \"normalised_norm\" }");
     let clamped = format!(

@@ -170,7 +170,8 @@ fn what_belongs_to_whole_texts_is_refused_elsewhere() {
     let names: Vec<_> = ports.inputs.iter().map(|port| (port.name.as_str(), port.accept.to_string())).collect();
     assert_eq!(names[2], ("base", "tensor[prompt, layer, position, head, d]".to_owned()));
     assert_eq!(names[3], ("w", "tensor[prompt]".to_owned()));
-    let generate = stage::<crate::generate::Generate>("capture = [{ site = \"v\", window = \"w\" }]");
+    let generate =
+        stage::<crate::generate::Generate>("new-tokens = 2\nseed = 1\ncapture = [{ site = \"v\", window = \"w\" }]");
     let refused = Stage::ports(&generate, &given("llama")).unwrap_err();
     assert!(refused[0].message.contains("whole texts"), "{refused:?}");
 }

@@ -4,7 +4,7 @@ use ndarray::array;
 use serde_json::Value;
 
 use super::*;
-use crate::metrics::reference::{close, each, float};
+use crate::metrics::reference_tests::{close, each, float};
 
 fn graph(case: &Value) -> Graph {
     let edge = |edge: &Value| {

@@ -111,7 +111,7 @@ source = "{toml}"
         harmless(&["plan", "study.toml"], 2);
     }
     sandbox.write("study.toml", manifest.replace("\"table.number\"", &format!("\"table.{toml}\"")));
-    assert!(harmless(&["run", "study.toml"], 3).contains("there is no column"));
+    assert!(harmless(&["run", "study.toml"], 2).contains("is an unknown output or column"));
     sandbox.write("study.toml", manifest.replace("question", &format!("question{ESCAPE}")));
     harmless(&["plan", "study.toml"], 2);
 }
