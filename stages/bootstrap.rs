@@ -169,7 +169,7 @@ impl Resample {
 
     fn mistakes(&self, given: &Given, names: &BTreeSet<&str>) -> Vec<Mistake> {
         let mut mistakes = vec![];
-        if self.port.is_some() == !self.ports.is_empty() {
+        if self.port.is_some() != self.ports.is_empty() {
             mistakes.push(Mistake::new("resample", "exactly one of `port` and `ports` says whose rows are drawn"));
         }
         if self.ports.len() > 1 && self.unit().is_empty() {

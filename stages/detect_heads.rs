@@ -197,7 +197,8 @@ mod tests {
     /// Two layers of two heads on A B A B A (five tokens) and on C C (two): what each head attends to, all of it.
     fn pattern() -> Tensor {
         let mut array = Array5::from_elem((2, 2, 2, 5, 5), f32::NAN);
-        let looks: [[fn(usize) -> usize; 2]; 2] =
+        type Look = fn(usize) -> usize;
+        let looks: [[Look; 2]; 2] =
             [[|query| query.saturating_sub(1), |_| 0], [|query| query, |query| if query > 1 { query - 2 } else { 0 }]];
         for (prompt, length) in [(0, 5), (1, 2)] {
             for (layer, heads) in looks.iter().enumerate() {

@@ -138,21 +138,21 @@ fn pairs([prompt, layer, _]: &[Axis; 3], overlap: &Array3<f64>) -> Table {
 
 /// The sets themselves, the largest weight first.
 fn positions([prompt, layer, _]: &[Axis; 3], sets: &[Vec<Vec<Place>>]) -> Table {
-    let rows: Vec<(usize, usize, usize, &Place)> = sets
+    /// Layer, prompt, rank, and what stands there.
+    type Row<'p> = (usize, usize, usize, &'p Place);
+    let rows: Vec<Row> = sets
         .iter()
         .enumerate()
         .flat_map(|(l, texts)| texts.iter().enumerate().map(move |(p, set)| (l, p, set)))
         .flat_map(|(l, p, set)| set.iter().enumerate().map(move |(rank, place)| (l, p, rank, place)))
         .collect();
-    let int = |of: &dyn Fn(&(usize, usize, usize, &Place)) -> i64| {
-        Values::Int(rows.iter().map(|row| Some(of(row))).collect())
-    };
+    let int = |of: fn(&Row) -> i64| Values::Int(rows.iter().map(|row| Some(of(row))).collect());
     Table::default()
         .with("layer", typed(rows.iter().map(|row| name(layer, row.0)).collect()))
         .with("prompt", Values::Text(rows.iter().map(|row| name(prompt, row.1)).collect()))
-        .with("rank", int(&|row| row.2 as i64))
-        .with("position", int(&|row| row.3.position))
-        .with("from_end", int(&|row| row.3.from_end))
+        .with("rank", int(|row| row.2 as i64))
+        .with("position", int(|row| row.3.position))
+        .with("from_end", int(|row| row.3.from_end))
         .with("weight", Values::Float(rows.iter().map(|row| row.3.weight).collect()))
 }
 

@@ -130,7 +130,7 @@ impl Stage for PromptPairs {
         let bank = read_bank(&path(BANK)?).map_err(Failure::fatal)?;
         let tokenizer = Session::of(ctx).tokenizer(inputs.record("model")?, ctx)?;
         let count = |text: &str| tokenizer.encode(text, self.bos, self.max_length).map(|ids| ids.len());
-        let rows = ids.into_iter().map(|ids| self.row(ids, &bank, &count)).collect::<Result<Vec<_>, _>>();
+        let rows = ids.into_iter().map(|ids| self.row(ids, &bank, count)).collect::<Result<Vec<_>, _>>();
         let rows = rows.map_err(|error| Failure::fatal(error.0))?;
         match rows.iter().find_map(|row| row.outcome.as_ref().err()) {
             Some(problem) if rows.iter().all(|row| row.outcome.is_err()) => Err(Failure::fatal(format!(

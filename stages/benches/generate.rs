@@ -129,7 +129,7 @@ fn ablation(model: &Model, texts: &[Vec<u32>]) {
     let base = forced.predictions(model, vec![]).expect("nothing is edited");
     let seconds = best(|| {
         let ablated = forced.predictions(model, Change::zero_heads(&heads, &model.facts)).expect("heads that it has");
-        assert!(forced.divergence(&base, &ablated).iter().all(|kl| *kl > 0.0));
+        assert!(forced.readings(&base, &ablated).iter().all(|reading| reading.kl > 0.0));
     });
     let tokens = sequences.len() * (PROMPT + NEW - 1);
     println!("teacher forcing, 10 heads off: {seconds:.2} s, {:.0} tokens/s", tokens as f64 / seconds);

@@ -40,7 +40,7 @@ pub fn named(categories: &[String], plot: Area) -> Vec<(f64, String)> {
     let every = (widest / width).ceil().max(1.0) as usize;
     let label = |i: usize| match &folded {
         Some(folded) => folded[i].clone(),
-        None if i % every == 0 => categories[i].clone(),
+        None if i.is_multiple_of(every) => categories[i].clone(),
         None => String::new(),
     };
     (0..categories.len()).map(|i| (plot.x + (i as f64 + 0.5) * width, label(i))).collect()

@@ -29,6 +29,9 @@ const GAP: f64 = 1.5;
 /// An edge bends towards the middle of the circle by this part of the way, and by so much more the longer it is.
 const BEND: (f64, f64) = (0.22, 0.45);
 const EDGE: Rgb = Rgb(0x1f, 0x3a, 0x5f);
+/// Groups of nodes that have colours of their own, and what all others are called.
+const HUES: usize = 7;
+const OTHERS: &str = "others";
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Network {
@@ -114,20 +117,30 @@ fn natural(name: &str) -> Vec<(String, u64)> {
     parts.into_iter().map(|(text, digits)| (text, digits.parse().unwrap_or(0))).collect()
 }
 
+/// Where there are more groups than colours, the largest keep theirs: a legend of a hundred names tells nothing.
+fn with_colors(keys: Vec<&str>) -> Vec<String> {
+    let mut sizes: BTreeMap<&str, usize> = BTreeMap::new();
+    keys.iter().for_each(|key| *sizes.entry(key).or_default() += 1);
+    let mut largest: Vec<&str> = sizes.keys().copied().collect();
+    largest.sort_by_cached_key(|key| (std::cmp::Reverse(sizes[key]), natural(key)));
+    largest.truncate(HUES);
+    keys.into_iter().map(|key| if largest.contains(&key) { key } else { OTHERS }.to_owned()).collect()
+}
+
 impl Network {
     fn of(names: &[String], colored: Option<&BTreeMap<String, String>>, edges: Vec<(usize, usize, f64)>) -> Self {
         let layers: Vec<String> = names.iter().map(|name| group_of(name).unwrap_or_default().to_owned()).collect();
         let by_layer = colored.is_none_or(|of| of.values().all(String::is_empty));
         let keys: Vec<String> = match colored.filter(|_| !by_layer) {
-            Some(of) => names.iter().map(|name| of.get(name).cloned().unwrap_or_else(|| "other".to_owned())).collect(),
+            Some(of) => with_colors(names.iter().map(|name| of.get(name).map_or(OTHERS, String::as_str)).collect()),
             None => layers.clone(),
         };
         let mut groups: Vec<String> = keys.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect();
-        groups.sort_by_cached_key(|name| natural(name));
+        groups.sort_by_cached_key(|name| (name == OTHERS, natural(name)));
         let color = |i: usize| match by_layer {
             // The lightest end of the map is left out: it is not seen on paper.
             true => Map::Viridis.at(0.88 * i as f64 / (groups.len().max(2) - 1) as f64),
-            false if i < 7 => Hue::nth(i).rgb(),
+            false if i < HUES && groups[i] != OTHERS => Hue::nth(i).rgb(),
             false => Hue::Grey.rgb(),
         };
         let colors = groups.iter().enumerate().map(|(i, name)| (name.clone(), color(i))).collect();
@@ -245,6 +258,14 @@ mod tests {
         let mut heads = names(&["L10H0", "L2H10", "L2H9", "L0H1"]);
         heads.sort_by_cached_key(|name| natural(name));
         assert_eq!(heads, ["L0H1", "L2H9", "L2H10", "L10H0"]);
+    }
+
+    #[test]
+    fn the_largest_groups_have_colours() {
+        let keys = ["a", "b", "b", "c", "d", "e", "e", "f", "g", "h", "h", "i"];
+        let found = with_colors(keys.to_vec());
+        assert_eq!(found, ["a", "b", "b", "c", "d", "e", "e", "f", "others", "h", "h", "others"]);
+        assert_eq!(with_colors(vec!["x", "y"]), ["x", "y"]);
     }
 
     #[test]

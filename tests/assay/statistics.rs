@@ -108,7 +108,7 @@ fn an_effect_is_derived_compared_resampled_permuted_and_judged() {
     assert!((cell("welch_t").parse::<f64>().unwrap() - t).abs() < 1e-9, "{effect}");
     assert!((cell("difference").parse::<f64>().unwrap() - 1.0).abs() < 1e-12);
     let change = read("change/table.csv");
-    assert!(change.starts_with("run,prompt,value,base_value,delta,place\nbase,15,0,0,0,16\n"), "{change}");
+    assert!(change.starts_with("run,prompt,value,base_value,delta,place\nbase,15,0.0,0.0,0.0,16\n"), "{change}");
     assert_eq!(read("trend/correlations.csv").lines().count(), 3);
     assert_eq!(read("interval/replicates.csv").lines().count(), 201);
 }

@@ -123,8 +123,11 @@ impl Learner {
     }
 }
 
-/// What a model predicts, with nothing learned from it, and what each capture of the probe took at each layer.
-pub fn predict(model: &Model, lesson: &Lesson, probe: &Probe) -> Result<(Predictions, Vec<Vec<Vec<f32>>>), Failure> {
+/// The values that each capture of a probe took at each layer.
+type Taken = Vec<Vec<Vec<f32>>>;
+
+/// What a model predicts, with nothing learned from it, and what the captures of the probe took.
+pub fn predict(model: &Model, lesson: &Lesson, probe: &Probe) -> Result<(Predictions, Taken), Failure> {
     let mut pass = Pass::new(&lesson.batch, probe, Wanted::Listed(lesson.places.clone()));
     let predictions = Predictions::of(&host(model.forward(&mut pass, None)), &lesson.targets);
     pass.checked()?;
