@@ -128,6 +128,7 @@ impl Stage for Ablate {
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let facts = probe::facts(given.one("model"));
         let mut found = probe::mistakes(&self.edits, &[], (&OWN, &[]), given, facts.as_ref());
+        found.extend(facts.as_ref().and_then(ModelFacts::prediction_mistake));
         let values = self.values();
         if let (Some(need), Some(facts), Some(arrived)) = (&values, &facts, given.one(VALUES)) {
             found.extend(Asked::of(facts, Site::Z, &Select::All, &Select::All).mistakes(need, arrived));

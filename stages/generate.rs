@@ -78,6 +78,7 @@ impl Stage for Generate {
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let facts = probe::facts(given.one("model"));
         let mut found = self.sampling_mistakes();
+        found.extend(facts.as_ref().and_then(ModelFacts::prediction_mistake));
         found.extend(probe::mistakes(&self.edits, &self.capture, (&OWN, &["tokens"]), given, facts.as_ref()));
         let captures = self.capture.iter().enumerate();
         found.extend(captures.flat_map(|(i, capture)| capture.step_mistakes(&format!("capture[{i}]"))));

@@ -32,6 +32,17 @@ pub struct ModelFacts {
     pub positions: Option<usize>,
     /// The sites that the family has.
     pub sites: Vec<Site>,
+    /// Whether a token sees no token behind it, so that texts can be written and predicted token by token.
+    #[serde(default = "causal", skip_serializing_if = "is_causal")]
+    pub causal: bool,
+}
+
+fn causal() -> bool {
+    true
+}
+
+fn is_causal(causal: &bool) -> bool {
+    *causal
 }
 
 /// The experts of a model.
@@ -47,6 +58,12 @@ impl ModelFacts {
     /// From a `config.json` of Hugging Face.
     pub fn of(config: &Value) -> Result<Self, String> {
         Ok(Self::from(&families::architecture(config)?))
+    }
+
+    /// Why this model cannot predict a text token by token.
+    pub fn prediction_mistake(&self) -> Option<Mistake> {
+        let message = "its tokens see those behind them: it predicts no text token by token";
+        (!self.causal).then(|| Mistake::new("inputs.model", message).help("read texts with `forward`"))
     }
 
     /// How many heads (or experts) a site has; 0 where it has none.
@@ -140,6 +157,7 @@ impl From<&Architecture> for ModelFacts {
             context: architecture.context,
             positions: architecture.embed.positions.as_ref().map(|table| table.shape[0]),
             sites: architecture.sites(),
+            causal: architecture.causal,
         }
     }
 }

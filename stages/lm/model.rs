@@ -16,7 +16,7 @@ use super::{
         linear::{Unembed, UnembedSpec},
         norm::Norm,
         softcap::soft_cap,
-        surroundings::{RotarySpec, Surroundings},
+        surroundings::{RotarySpec, Sight, Surroundings},
     },
     pass::{Pass, Place, Wanted},
     probe::Probe,
@@ -40,6 +40,7 @@ pub struct Model {
     norm: Option<Norm>,
     unembed: Unembed,
     logit_cap: Option<f64>,
+    causal: bool,
 }
 
 impl Model {
@@ -75,6 +76,7 @@ impl Model {
             norm: architecture.norm.as_ref().map(|norm| norm.load(weights)).transpose()?,
             unembed,
             logit_cap: architecture.logit_cap,
+            causal: architecture.causal,
             windows: architecture.windows(),
             rotary: architecture.rotary.clone(),
         })
@@ -103,7 +105,14 @@ impl Model {
     /// The same, as far as what the unembedding reads: `[token, d_model]`.
     pub fn hidden(&self, pass: &mut Pass, mut cache: Option<&mut KvCache>) -> Tensor<2> {
         let heads = self.facts.heads;
-        let around = Surroundings::new(pass.batch, heads, &self.windows, &self.rotary, self.dtype, &self.device);
+        let around = Surroundings::new(
+            pass.batch,
+            heads,
+            Sight { causal: self.causal, windows: &self.windows },
+            &self.rotary,
+            self.dtype,
+            &self.device,
+        );
         pass.dtype = self.dtype;
         let mut x = self.embed.forward(pass); // [token, d_model]
         for (layer, block) in self.blocks.iter().enumerate() {

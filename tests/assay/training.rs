@@ -47,6 +47,19 @@ fn a_trained_model_is_used_like_a_loaded_one_and_its_weights_are_a_checkpoint() 
     assert!(String::from_utf8_lossy(&bytes[8..200]).contains("\"dtype\":\"F32\""));
 }
 
+/// It can be read; to predict a text token by token, a token must not see those behind it.
+#[test]
+fn a_model_that_is_not_causal_writes_nothing() {
+    let blind = STUDY.replace("intermediate-size = 0 }", "intermediate-size = 0, causal = false }");
+    assert_eq!(Sandbox::with(&blind).assay(&["plan", "study.toml"]).code, Some(0));
+    let written = "[stages.written]\nkind = \"generate\"\nnew-tokens = 2\n\
+                   inputs = { model = \"learned\", prompts = \"task.test\" }\n";
+    assert_eq!(Sandbox::with(&format!("{STUDY}\n{written}")).assay(&["plan", "study.toml"]).code, Some(0));
+    let refused = Sandbox::with(&format!("{blind}\n{written}")).assay(&["plan", "study.toml"]);
+    assert_eq!(refused.code, Some(2), "{}", refused.stdout);
+    assert!(refused.stderr.contains("its tokens see those behind them"), "{}", refused.stderr);
+}
+
 /// What an export writes of a trained model is a folder that `load-model` takes, and the same model.
 #[test]
 fn an_exported_model_is_loaded_again() {

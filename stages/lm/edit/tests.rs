@@ -31,6 +31,7 @@ fn facts() -> ModelFacts {
         positions: None,
         experts: None,
         sites: Site::ALL.to_vec(),
+        causal: true,
     }
 }
 

@@ -58,6 +58,8 @@ pub struct Architecture {
     pub unembed: UnembedSpec,
     /// Logits are bent towards this bound, where there is one.
     pub logit_cap: Option<f64>,
+    /// Whether a token sees no token behind it.
+    pub causal: bool,
 }
 
 impl BlockSpec {

@@ -268,6 +268,7 @@ pub fn architecture(config: &Value) -> Result<Architecture, String> {
         norm: Some(NormSpec::rms("model.norm", c.hidden_size, c.rms_norm_eps)),
         unembed,
         logit_cap: None,
+        causal: true,
     })
 }
 

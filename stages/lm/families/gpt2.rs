@@ -149,5 +149,6 @@ pub fn architecture(config: &Value) -> Result<Architecture, String> {
         norm: Some(c.norm("transformer.ln_f".to_owned())),
         unembed,
         logit_cap: None,
+        causal: true,
     })
 }

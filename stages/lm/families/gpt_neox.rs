@@ -131,5 +131,6 @@ pub fn architecture(config: &Value) -> Result<Architecture, String> {
         norm: Some(c.norm("gpt_neox.final_layer_norm".to_owned())),
         unembed,
         logit_cap: None,
+        causal: true,
     })
 }

@@ -175,6 +175,7 @@ impl LlamaLike {
             norm: Some(self.norm("model.norm")),
             unembed,
             logit_cap: None,
+            causal: true,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! A decoder-only transformer described field by field: what the kind `train` makes.
+//! A transformer described field by field: what the kind `train` makes.
 //!
 //! Small models for experiments differ in just these choices: norms or none, how positions are told apart, with an MLP
 //! or of attention alone. It has no Hugging Face form; its config is the description itself.
@@ -29,7 +29,7 @@ use crate::lm::layers::{
 /// The `model_type` of such a config.
 pub const NAME: &str = "transformer";
 
-/// A decoder-only transformer, by Hugging Face's names for what it has.
+/// A transformer, by Hugging Face's names for what it has.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Transformer {
@@ -46,6 +46,10 @@ pub struct Transformer {
     pub norm: NormKind,
     #[serde(default)]
     pub positions: Positions,
+    /// Whether a token sees no token behind it. Without this, every token sees the whole text that is given, and the model
+    /// can be read (`forward`) but writes nothing (`generate`).
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub causal: bool,
     /// Whether the projections of attention have biases.
     #[serde(default)]
     pub attention_bias: bool,
@@ -95,6 +99,11 @@ fn relu() -> Activation {
 
 fn yes() -> bool {
     true
+}
+
+/// Left out of a config, so that configs of before there was a choice stay as they were.
+fn is_yes(flag: &bool) -> bool {
+    *flag
 }
 
 impl Transformer {
@@ -217,13 +226,22 @@ pub fn architecture(config: &Value) -> Result<Architecture, String> {
         norm: c.norm("model.norm"),
         unembed,
         logit_cap: None,
+        causal: c.causal,
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lm::site::Site;
+    use crate::lm::{
+        Model,
+        capture::Take,
+        fixture::{device, distance},
+        probe::Probe,
+        read::read,
+        site::Site,
+        weights::initial::InitialWeights,
+    };
 
     fn described(toml: &str) -> Transformer {
         toml::from_str(&format!("num-attention-heads = 4\nhidden-size = 32\n{toml}")).unwrap()
@@ -248,6 +266,38 @@ mod tests {
             assert!(!sites.contains(&lacking), "{lacking:?}");
         }
         assert!(sites.contains(&Site::Z) && sites.contains(&Site::RotQ) && sites.contains(&Site::ResidPost));
+    }
+
+    /// The patterns and the logits of texts that are read together, in random weights.
+    fn seen(causal: bool, texts: &[&[u32]]) -> Vec<[Vec<f32>; 2]> {
+        let toml = format!("num-hidden-layers = 2\nintermediate-size = 16\ncausal = {causal}");
+        let config = described(&toml).config(Some(10), Some(6)).unwrap();
+        let model = Model::load(&config, &InitialWeights::new(&config, 3).unwrap(), &device()).unwrap();
+        let takes = vec![Take::raw(Site::Pattern, vec![0]), Take::raw(Site::Logits, vec![0])];
+        let texts: Vec<(usize, &[u32])> = texts.iter().copied().enumerate().collect();
+        let made = read(&model, &texts, &Probe { changes: vec![], takes }).unwrap();
+        let values = |take: usize, text: usize| made[take][text].iter().copied().collect::<Vec<f32>>();
+        (0..texts.len()).map(|text| [values(0, text), values(1, text)]).collect()
+    }
+
+    #[test]
+    fn tokens_of_a_model_that_is_not_causal_see_those_behind_them_and_no_padding() {
+        let (long, short): (&[u32], &[u32]) = (&[1, 2, 3, 4, 5], &[6, 7, 8]);
+        for causal in [true, false] {
+            let together = seen(causal, &[long, short]);
+            for (text, together) in [long, short].into_iter().zip(&together) {
+                let alone = seen(causal, &[text]).remove(0);
+                (0..2).for_each(|take| assert!(distance(&together[take], &alone[take]) < 1e-5));
+                let keys = text.len();
+                for (row, weights) in alone[0].chunks_exact(keys).enumerate() {
+                    assert!((weights.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+                    let behind = &weights[row % keys + 1..];
+                    assert!(behind.iter().all(|weight| (*weight > 0.0) != causal), "{behind:?}");
+                }
+            }
+            let other = seen(causal, &[&[1, 2, 3, 4, 9]]).remove(0);
+            assert_eq!(other[1][..10] == seen(causal, &[long])[0][1][..10], causal, "the first token sees the last");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Which keys a query may see, as a term added to the scores.
 
+use std::ops::Range;
+
 use burn::tensor::TensorData;
 
 use crate::lm::{Device, Tensor, batch::Batch};
@@ -15,28 +17,31 @@ pub enum Mask {
 }
 
 impl Mask {
-    /// Causal, and blind to padding and to what lies `window` keys back or more, where there is a window (narrower than the keys). (A padding query sees itself, lest
-    /// its row be empty.)
-    pub fn new(batch: &Batch, window: Option<usize>, heads: usize, device: &Device) -> Self {
+    /// Blind to padding, to what stands behind where the model is causal, and to what lies `window` keys back or more, where
+    /// there is a window (narrower than the keys). (A padding query sees itself, lest its row be empty.)
+    pub fn new(batch: &Batch, causal: bool, window: Option<usize>, heads: usize, device: &Device) -> Self {
         let (width, keys) = (batch.width(), batch.columns.end);
-        let rows = |starts: &[usize]| -> Vec<f32> {
-            let mut values = Vec::with_capacity(starts.len() * width * keys);
-            for &start in starts {
+        let rows = |texts: &[Range<usize>]| -> Vec<f32> {
+            let mut values = Vec::with_capacity(texts.len() * width * keys);
+            for text in texts {
                 for query in batch.columns.clone() {
-                    let start = window.map_or(start, |window| start.max((query + 1).saturating_sub(window)));
-                    let sees = |key| key == query || (key >= start && key < query);
+                    let start = window.map_or(text.start, |window| text.start.max((query + 1).saturating_sub(window)));
+                    let end = if causal { query } else { text.end };
+                    let sees = |key| key == query || (key >= start && key < end);
                     values.extend((0..keys).map(|key| if sees(key) { 0.0 } else { f32::NEG_INFINITY }));
                 }
             }
             values
         };
-        if batch.starts_late() {
-            let starts: Vec<_> = batch.real.iter().map(|real| real.start).collect();
-            let data = TensorData::new(rows(&starts), [starts.len(), 1, width, keys]);
+        // What is padded on the right, nobody sees who sees nothing behind.
+        let ends_early = !causal && batch.real.iter().any(|real| real.end < keys);
+        if batch.starts_late() || ends_early {
+            let data = TensorData::new(rows(&batch.real), [batch.rows(), 1, width, keys]);
             // Repeated for each head: elementwise sums of equal shapes are the fast ones.
             Self::Each(Tensor::from_data(data, device).repeat_dim(1, heads))
-        } else if width > 1 || window.is_some() {
-            Self::Shared(Tensor::from_data(TensorData::new(rows(&[0]), [1, width * keys]), device))
+        } else if (causal && width > 1) || window.is_some() {
+            let whole = 0..keys;
+            Self::Shared(Tensor::from_data(TensorData::new(rows(&[whole]), [1, width * keys]), device))
         } else {
             Self::Nothing
         }

@@ -18,6 +18,15 @@ pub struct RotarySpec {
     pub d_head: usize,
 }
 
+/// What tokens see of a text.
+#[derive(Clone, Copy, Debug)]
+pub struct Sight<'a> {
+    /// Nothing behind them.
+    pub causal: bool,
+    /// How far back, each different distance once.
+    pub windows: &'a [Option<usize>],
+}
+
 pub struct Surroundings {
     /// The number type that the model computes in.
     pub dtype: Dtype,
@@ -39,11 +48,11 @@ struct Turn {
 }
 
 impl Surroundings {
-    /// Masks for these windows, and a rotation for each of `rotary`.
+    /// A mask for each window, and a rotation for each of `rotary`.
     pub fn new(
         batch: &Batch,
         heads: usize,
-        windows: &[Option<usize>],
+        sight: Sight,
         rotary: &[RotarySpec],
         dtype: Dtype,
         device: &Device,
@@ -53,11 +62,14 @@ impl Surroundings {
             Turn { queries: of(spec.query_heads), keys: of(spec.key_heads) }
         };
         let keys = batch.columns.end;
-        let reaches: BTreeSet<_> = windows.iter().map(|window| reach(*window, keys)).collect();
+        let reaches: BTreeSet<_> = sight.windows.iter().map(|window| reach(*window, keys)).collect();
         Self {
             dtype,
             keys,
-            masks: reaches.into_iter().map(|reach| (reach, Mask::new(batch, reach, heads, device))).collect(),
+            masks: reaches
+                .into_iter()
+                .map(|reach| (reach, Mask::new(batch, sight.causal, reach, heads, device)))
+                .collect(),
             turns: rotary.iter().map(turn).collect(),
         }
     }
