@@ -179,11 +179,11 @@ impl Stage for Ablate {
         let mut sequences = Tokens::read(inputs.record("tokens")?)?.sequences;
         sequences.truncate(self.first.unwrap_or(usize::MAX));
         sequences.iter().try_for_each(|sequence| forced_readable(sequence, &model.facts))?;
-        warn_of_length(sequences.iter().map(|s| s.text().len()).max().unwrap_or(0), &model.facts, ctx);
+        let longest = longest(&sequences);
+        warn_of_length(longest, &model.facts, ctx);
 
         let orders = self.orders(ranking);
         let labels: Vec<String> = sequences.iter().map(|sequence| sequence.id.clone()).collect();
-        let longest = sequences.iter().map(|sequence| sequence.text().len()).max().unwrap_or(0);
         probe::refuse_absent_positions(&self.edits, &[], longest)?;
         let probe = Probe::new(&self.edits, &[], &model.facts, &Material { inputs, prompts: &labels })?;
         let ablation = Ablation { edits: probe.changes, op: self.removal(inputs, &model.facts, labels.len())? };
@@ -257,9 +257,8 @@ impl Ablate {
     }
 
     fn rows(&self, model: &Model, sequences: &[Sequence]) -> usize {
-        let longest = sequences.iter().map(|s| s.text().len()).max().unwrap_or(0);
         let new = sequences.iter().map(|s| s.new.len()).max().unwrap_or(0);
-        self.batch.rows(&model.facts, longest, 2 * new, model.device()).min(BLOCK)
+        self.batch.rows(&model.facts, longest(sequences), 2 * new, model.device()).min(BLOCK)
     }
 
     /// A curve for each order, block of texts by block.
@@ -351,6 +350,11 @@ fn forced_readable(sequence: &Sequence, facts: &ModelFacts) -> Result<(), Failur
         return Err(Failure::fatal(format!("nothing was written after the prompt `{}`", sequence.id)));
     }
     readable(&sequence.id, &sequence.new, facts)
+}
+
+/// The tokens of the longest text.
+fn longest(sequences: &[Sequence]) -> usize {
+    sequences.iter().map(|sequence| sequence.text().len()).max().unwrap_or(0)
 }
 
 #[cfg(test)]

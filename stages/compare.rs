@@ -8,12 +8,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Mistake, OneOrMany, OutputPort, Outputs, PortType, Ports, Stage,
+    Ctx, Failure, Given, Inputs, Mistake, OneOrMany, OutputPort, Outputs, PortType, Ports, Stage,
     metrics::{
         effect::{cohens_d, hedges_g, paired, welch},
         summary::mean,
     },
-    tables::{Filter, Known, by_nearness, column, groups, heads, keep, matching, numbers, row_keys, stack, texts},
+    tables::{
+        self, Filter, Known, by_nearness, column, groups, heads, keep, matching, numbers, row_keys, stack, texts,
+    },
 };
 
 /// Do two groups of rows differ, and by how much?
@@ -82,11 +84,9 @@ impl Stage for Compare {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let table =
-            InputPort::many("table", PortType::of("table")).or(PortType::of("record")).or(PortType::of("tensor"));
         let columns: Vec<&str> = self.by.iter().map(String::as_str).chain(COLUMNS).collect();
         let output = OutputPort::new("comparison", PortType::of("table")).with_facts(json!({ "columns": columns }));
-        Ok(Ports { inputs: vec![table], outputs: vec![output] })
+        Ok(Ports { inputs: vec![tables::port("table")], outputs: vec![output] })
     }
 
     fn run(&self, inputs: &Inputs, _: &dyn Ctx) -> Result<Outputs, Failure> {
@@ -113,15 +113,8 @@ impl Compare {
         named.extend(self.groups.0.iter().enumerate().map(|(i, pair)| (format!("groups[{i}].column"), &pair.column)));
         named.extend(self.partners().iter().map(|name| ("paired-by".to_owned(), name)));
         named.extend(self.filter.keys().map(|name| (format!("where.{name}"), name)));
-        mistakes.extend(
-            named.into_iter().filter_map(|(at, name)| known.lacks(name).map(|message| Mistake::new(at, message))),
-        );
-        let twice = self.by.iter().position(|name| COLUMNS.contains(&name.as_str()));
-        mistakes.extend(
-            twice.map(|i| {
-                Mistake::new(format!("by[{i}]"), format!("the output has a column `{}` of its own", self.by[i]))
-            }),
-        );
+        mistakes.extend(known.mistakes(named));
+        mistakes.extend(tables::clash(&self.by, &COLUMNS));
         mistakes
     }
 

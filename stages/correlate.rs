@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
+    Ctx, Failure, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     metrics::{
         adjust::{benjamini_hochberg, bonferroni, holm},
         correlation::{Correlation, pearson, spearman},
     },
-    tables::{Filter, Known, groups, heads, keep, numbers, stack},
+    tables::{self, Filter, Known, groups, heads, keep, numbers, stack},
 };
 
 /// Does one column go with another?
@@ -64,11 +64,9 @@ impl Stage for Correlate {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let table =
-            InputPort::many("table", PortType::of("table")).or(PortType::of("record")).or(PortType::of("tensor"));
         let columns: Vec<&str> = self.by.iter().map(String::as_str).chain(COLUMNS).collect();
         let output = OutputPort::new("correlations", PortType::of("table")).with_facts(json!({ "columns": columns }));
-        Ok(Ports { inputs: vec![table], outputs: vec![output] })
+        Ok(Ports { inputs: vec![tables::port("table")], outputs: vec![output] })
     }
 
     fn run(&self, inputs: &Inputs, _: &dyn Ctx) -> Result<Outputs, Failure> {
@@ -88,15 +86,8 @@ impl Correlate {
             .into_iter()
             .flat_map(|(key, names)| names.iter().enumerate().map(move |(i, name)| (format!("{key}[{i}]"), name)));
         let filters = self.filter.keys().map(|name| (format!("where.{name}"), name));
-        mistakes.extend(
-            listed.chain(filters).filter_map(|(at, name)| known.lacks(name).map(|message| Mistake::new(at, message))),
-        );
-        let twice = self.by.iter().position(|name| COLUMNS.contains(&name.as_str()));
-        mistakes.extend(
-            twice.map(|i| {
-                Mistake::new(format!("by[{i}]"), format!("the output has a column `{}` of its own", self.by[i]))
-            }),
-        );
+        mistakes.extend(known.mistakes(listed.chain(filters)));
+        mistakes.extend(tables::clash(&self.by, &COLUMNS));
         mistakes
     }
 

@@ -103,7 +103,7 @@ impl Stage for Generate {
         let longest = prompts.iter().map(|text| text.ids.len()).max().unwrap_or(0) + self.new_tokens;
         probe::refuse_absent_positions(&self.edits, &[], longest)?;
         let probe = self.probe(&model, &Material { inputs, prompts: &labels })?;
-        let (made, rows) = self.continued(&model, &prompts, &probe, ctx)?;
+        let (made, rows) = self.continued(&model, &prompts, &probe, longest, ctx)?;
         Ok(self.outputs(&model.facts, &prompts, &labels, &made).note("batch", json!(rows)))
     }
 
@@ -159,9 +159,9 @@ impl Generate {
         model: &Model,
         prompts: &[Text],
         probe: &Probe,
+        longest: usize,
         ctx: &dyn Ctx,
     ) -> Result<(Vec<Generated>, usize), Failure> {
-        let longest = prompts.iter().map(|text| text.ids.len()).max().unwrap_or(0) + self.new_tokens;
         // The newest token of all is read by nobody.
         let read = |text: &Text| (text.ids.len() + self.new_tokens).saturating_sub(1);
         prompts.iter().try_for_each(|text| room_for(&text.id, read(text), &model.facts))?;

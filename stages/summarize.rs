@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
+    Ctx, Failure, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     metrics::summary,
-    tables::{Filter, groups, heads, keep, no_column, numbers, stack},
+    tables::{self, Filter, groups, heads, keep, no_column, numbers, stack},
 };
 
 /// Summarizes columns of numbers over groups of rows.
@@ -61,11 +61,9 @@ impl Stage for Summarize {
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
-        let table =
-            InputPort::many("table", PortType::of("table")).or(PortType::of("record")).or(PortType::of("tensor"));
         let facts = json!({ "columns": self.column_names() });
         Ok(Ports {
-            inputs: vec![table],
+            inputs: vec![tables::port("table")],
             outputs: vec![OutputPort::new("summary", PortType::of("table")).with_facts(facts)],
         })
     }

@@ -1,7 +1,7 @@
 //! What is known at plan time of the columns that a port will have.
 
 use super::{is_axis_of, is_misspelt, no_column};
-use crate::Given;
+use crate::{Given, Mistake};
 
 /// The columns of a port, as far as facts tell.
 ///
@@ -40,6 +40,12 @@ impl Known {
         let here = self.names.iter().any(|other| other == name);
         let slip = || !is_axis_of(name, &self.from) && self.names.iter().any(|other| is_misspelt(name, other));
         (!here && (self.complete || slip())).then(|| no_column(name, &self.from, self.names.iter().map(String::as_str)))
+    }
+
+    /// The mistakes of names that cannot be columns here, each with where it stands in the manifest.
+    pub fn mistakes<'n>(&self, named: impl IntoIterator<Item = (String, &'n String)>) -> Vec<Mistake> {
+        let mistake = |(at, name): (String, &String)| Some(Mistake::new(at, self.lacks(name)?));
+        named.into_iter().filter_map(mistake).collect()
     }
 
     /// The same under other names, and some more: others that there may be stay possible.

@@ -19,19 +19,27 @@ use std::collections::BTreeSet;
 
 use assay_cache::Table;
 
-use crate::{Failure, Given, InputPort, PortType};
+use crate::{Failure, Given, InputPort, Mistake, PortType};
 
 /// The names of the ports that the manifest wires, whether or not it is known yet what arrives.
 pub fn wired<'g>(given: &'g Given) -> BTreeSet<&'g str> {
     given.inputs.keys().chain(&given.unknown).map(String::as_str).collect()
 }
 
-/// Ports under the names that a manifest chose, each taking anything that reads as rows.
+/// A port that takes anything that reads as rows, several of it too.
+pub fn port(name: &str) -> InputPort {
+    InputPort::many(name, PortType::of("table")).or(PortType::of("tensor")).or(PortType::of("record"))
+}
+
+/// Such ports, under the names that a manifest chose.
 pub fn ports(names: &BTreeSet<&str>) -> Vec<InputPort> {
-    let port = |name: &&str| {
-        InputPort::many(name, PortType::of("table")).or(PortType::of("tensor")).or(PortType::of("record"))
-    };
-    names.iter().map(port).collect()
+    names.iter().map(|name| port(name)).collect()
+}
+
+/// What is wrong with columns that make groups, where a stage puts columns of its own behind them.
+pub fn clash(by: &[String], own: &[&str]) -> Option<Mistake> {
+    let i = by.iter().position(|name| own.contains(&name.as_str()))?;
+    Some(Mistake::new(format!("by[{i}]"), format!("the output has a column `{}` of its own", by[i])))
 }
 
 /// The column of this name, or a failure that names those there are, the nearest first.
