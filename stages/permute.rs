@@ -23,8 +23,8 @@ use crate::{
 /// Could a number be what it is by chance?
 ///
 /// The labels in one column are exchanged at random, between rows or between units of rows, inside groups or across all,
-/// and the statistics computed anew. p = (1 + permutations at least as extreme) / (1 + all); where a statistic is not
-/// defined after a permutation, that counts as extreme.
+/// and the statistics computed anew. p = (1 + permutations at least as extreme) / (1 + all), and of two tails twice the
+/// smaller; where a statistic is not defined after a permutation, that counts as extreme.
 ///
 /// Outputs: `null` (name, observed, p, mean, std, q95, permutations, undefined; with `max-over` also p_max): mean,
 /// standard deviation (ddof 0) and 95 % quantile are of the defined permutations; `replicates` (replicate, and a column

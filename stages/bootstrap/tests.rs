@@ -1,3 +1,5 @@
+//! The kind `bootstrap`: intervals against hand calculations, what is drawn together, and what is refused.
+
 use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! The kind `compare`: SciPy's numbers from tables, pairs found by their labels, and what is refused.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The kind `correlate`: SciPy's numbers in each group, adjusted p, missing values, and what is refused.
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use assay_cache::Column;

@@ -1,3 +1,5 @@
+//! The kind `derive`: joins, computed columns, order and names of tables, and what is refused.
+
 use std::sync::Arc;
 
 use assay_cache::{Data, Tensor, Values};

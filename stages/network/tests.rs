@@ -1,3 +1,5 @@
+//! The kind `network`: which edges it keeps of a matrix, what it says of them, and what is refused.
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use assay_cache::{Axis, Data};

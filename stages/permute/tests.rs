@@ -1,3 +1,5 @@
+//! The kind `permute`: p of hand-made tables, who exchanges labels with whom, and what is refused.
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::Value;

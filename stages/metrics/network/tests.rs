@@ -1,3 +1,5 @@
+//! Graph measures against networkx, on graphs whose measures are known, and under a seed.
+
 use std::collections::HashSet;
 
 use ndarray::array;
