@@ -102,7 +102,7 @@ fn is_zero(share: &f64) -> bool {
 
 impl Stage for Train {
     const KIND: &'static str = "train";
-    const VERSION: &'static [(&'static str, u32)] = &[("train", 2), lm::VERSION];
+    const VERSION: &'static [(&'static str, u32)] = &[("train", 3), lm::VERSION];
     const LANE: Lane = Lane::Device;
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {

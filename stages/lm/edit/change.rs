@@ -108,6 +108,11 @@ impl Change {
         self.site == place.site && self.layers.contains(&place.layer)
     }
 
+    /// Whether what becomes of a text depends on those that share its batch.
+    pub fn mixes_texts(&self) -> bool {
+        matches!(self.op, Op::Norm(_, Over::Batch) | Op::Spread(_, Over::Batch))
+    }
+
     /// `[row, pos, head, d]` (or `[row, head, query, key]`), edited; or why it cannot be.
     pub fn apply(&self, place: Place, x: Tensor<4>, batch: &Batch) -> Result<Tensor<4>, String> {
         match self.op {

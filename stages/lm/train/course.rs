@@ -111,7 +111,7 @@ impl Course<'_> {
         let rate = self.schedule.rate(step, self.steps, self.warmup);
         let dropout = (self.dropout > 0.0).then_some(Dropout { rate: self.dropout, seed: self.seed, step });
         let step = Step { number: step, adam: &self.adam, rate, freeze: self.freeze, dropout };
-        let predictions = learner.step(&train.lesson(&seen), &step)?;
+        let predictions = learner.step(train, &seen, &step)?;
         still_a_number(step.number, predictions.loss())
     }
 }

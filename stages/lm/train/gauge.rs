@@ -77,7 +77,7 @@ impl Gauge {
 
 /// Over the first `most` of some texts.
 fn score(model: &Model, texts: &Texts, most: usize, probe: &Probe) -> Result<(Score, Inside), Failure> {
-    let mut all = Predictions { losses: vec![], right: vec![], margins: vec![] };
+    let mut all = Predictions::default();
     let mut last = vec![];
     let mut inside = Inside::default();
     let indices: Vec<usize> = (0..texts.count().min(most)).collect();
@@ -86,9 +86,7 @@ fn score(model: &Model, texts: &Texts, most: usize, probe: &Probe) -> Result<(Sc
         let (predictions, taken) = predict(model, &lesson, probe)?;
         last.extend(lesson.last.iter().map(|place| predictions.right[*place]));
         inside.add(&taken, &lesson, &model.facts);
-        all.losses.extend(predictions.losses);
-        all.right.extend(predictions.right);
-        all.margins.extend(predictions.margins);
+        all = all.and(predictions);
     }
     let right = last.iter().filter(|right| **right).count();
     let score = Score {

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::metrics::summary::mean;
 
 /// What a model predicted at some places of its texts.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Predictions {
     /// The loss in nats at each place.
     pub losses: Vec<f64>,
@@ -36,6 +36,14 @@ impl Predictions {
         }
     }
 
+    /// These, and those at further places.
+    pub fn and(mut self, further: Self) -> Self {
+        self.losses.extend(further.losses);
+        self.right.extend(further.right);
+        self.margins.extend(further.margins);
+        self
+    }
+
     pub fn loss(&self) -> f64 {
         mean(&self.losses)
     }
@@ -49,10 +57,10 @@ impl Predictions {
     }
 }
 
-/// The gradient of the mean loss, `[place, vocab]`.
-pub fn gradient(logits: &[f32], targets: &[u32]) -> Vec<f32> {
+/// The gradient of the mean loss over `places` places, these among them: `[place, vocab]`.
+pub fn gradient(logits: &[f32], targets: &[u32], places: usize) -> Vec<f32> {
     let vocab = logits.len() / targets.len().max(1);
-    let weight = 1.0 / targets.len() as f64;
+    let weight = 1.0 / places as f64;
     let mut gradient = vec![0.0; logits.len()];
     gradient.par_chunks_exact_mut(vocab.max(1)).zip(logits.par_chunks_exact(vocab.max(1))).zip(targets).for_each(
         |((gradient, logits), &target)| {
@@ -110,7 +118,7 @@ mod tests {
         assert!((predictions.loss() - 4f64.ln()).abs() < 1e-7);
         assert!((predictions.margin() - (2.0f64 / 6.0).ln()).abs() < 1e-7);
         assert_eq!(predictions.accuracy(), 0.0);
-        for (ours, theirs) in gradient(&logits, &[1]).iter().zip([0.125, -0.75, 0.625]) {
+        for (ours, theirs) in gradient(&logits, &[1], 1).iter().zip([0.125, -0.75, 0.625]) {
             assert!((ours - theirs).abs() < 1e-6, "{ours} {theirs}");
         }
     }
@@ -121,7 +129,7 @@ mod tests {
         let logits = [25.0, 0.0];
         let loss = Predictions::of(&logits, &[0]).loss();
         assert!((loss / 1.388_794_386_4e-11 - 1.0).abs() < 1e-9, "{loss}");
-        let gradient = gradient(&logits, &[0]);
+        let gradient = gradient(&logits, &[0], 1);
         assert!((f64::from(gradient[0]) / -1.388_794_386_4e-11 - 1.0).abs() < 1e-6);
         assert_eq!(gradient[0], -gradient[1]);
     }
@@ -139,7 +147,7 @@ mod tests {
     fn what_is_no_number_is_no_loss() {
         for logits in [[f32::NAN, 0.0], [0.0, f32::NAN], [f32::INFINITY, f32::INFINITY]] {
             assert!(Predictions::of(&logits, &[0]).loss().is_nan(), "{logits:?}");
-            assert!(gradient(&logits, &[0]).iter().any(|slope| slope.is_nan()), "{logits:?}");
+            assert!(gradient(&logits, &[0], 1).iter().any(|slope| slope.is_nan()), "{logits:?}");
         }
     }
 
@@ -148,7 +156,7 @@ mod tests {
     fn the_gradient_is_that_of_the_loss() {
         let logits = [0.3f32, -1.2, 2.0, 0.7, 0.1, -0.4];
         let targets = [2, 0];
-        for (i, ours) in gradient(&logits, &targets).into_iter().enumerate() {
+        for (i, ours) in gradient(&logits, &targets, 2).into_iter().enumerate() {
             let moved = |by: f32| {
                 let mut logits = logits;
                 logits[i] += by;
