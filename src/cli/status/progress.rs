@@ -15,11 +15,9 @@ use crate::{
     report::short_key,
 };
 
-/// How far the cells of a stage are. Each cell is one of `done`, `running`, `failed`, `ready`, `waiting` and `unknown`.
-#[derive(Debug, Default, Serialize)]
-pub struct StageStatus {
-    pub stage: String,
-    pub kind: &'static str,
+/// How far cells are. Each is one of `done`, `running`, `failed`, `ready`, `waiting` and `unknown`.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Counts {
     pub cells: usize,
     pub done: usize,
     /// Somebody holds its lease.
@@ -34,6 +32,15 @@ pub struct StageStatus {
     pub unknown: usize,
     /// Seconds that the finished cells took.
     pub seconds: f64,
+}
+
+/// How far a stage is.
+#[derive(Debug, Default, Serialize)]
+pub struct StageStatus {
+    pub stage: String,
+    pub kind: &'static str,
+    #[serde(flatten)]
+    pub counts: Counts,
     /// Units that unfinished cells have saved, and how many cells have.
     pub units: usize,
     pub begun: usize,
@@ -53,19 +60,6 @@ pub struct Failure {
     /// The beginning of the key that the cell had: after a change it is another cell, which nobody has tried.
     pub key: String,
     pub cause: String,
-}
-
-/// The whole study.
-#[derive(Debug, Default, Serialize)]
-pub struct Totals {
-    pub cells: usize,
-    pub done: usize,
-    pub running: usize,
-    pub failed: usize,
-    pub ready: usize,
-    pub waiting: usize,
-    pub unknown: usize,
-    pub seconds: f64,
 }
 
 /// The last failure of each cell, by its id; none where there is no log.
@@ -103,7 +97,7 @@ pub fn stages(
             stages.push(StageStatus { stage: name.to_owned(), kind: cell.kind.name, ..StageStatus::default() });
         }
         let stage = stages.last_mut().expect("one has just been pushed");
-        stage.cells += 1;
+        stage.counts.cells += 1;
         let failure = failures.get(&cell.id).filter(|failure| failure.key == short_key(cell));
         stage.count(plan, at, states, store, failure)?;
     }
@@ -121,12 +115,12 @@ impl StageStatus {
     ) -> Result<(), StoreError> {
         match &states[at] {
             State::Cached(entry) => {
-                self.done += 1;
-                self.seconds += entry.made.seconds;
+                self.counts.done += 1;
+                self.counts.seconds += entry.made.seconds;
             }
-            State::Unknown(_) => self.unknown += 1,
+            State::Unknown(_) => self.counts.unknown += 1,
             State::Run(Why::Upstream { cells }) => {
-                self.waiting += 1;
+                self.counts.waiting += 1;
                 self.waits_for.extend(cells.iter().map(|id| id.split('[').next().unwrap_or(id).to_owned()));
             }
             State::Run(_) => self.count_ready(plan, at, states, store, failure)?,
@@ -152,7 +146,7 @@ impl StageStatus {
         let key = keyed.recipe.inputs_key(&digests);
         match store.runner(key)? {
             Some(runner) => {
-                self.running += 1;
+                self.counts.running += 1;
                 if !self.runners.contains(&runner) {
                     self.runners.push(runner);
                 }
@@ -169,10 +163,10 @@ impl StageStatus {
     /// Counts a cell that could run, and that nobody runs.
     fn rests(&mut self, failure: Option<&Failure>) {
         let Some(failure) = failure else {
-            self.ready += 1;
+            self.counts.ready += 1;
             return;
         };
-        self.failed += 1;
+        self.counts.failed += 1;
         // RFC 3339 times of one clock are in the order of their text.
         if self.failure.as_ref().is_none_or(|last| last.time <= failure.time) {
             self.failure = Some(failure.clone());
@@ -180,17 +174,18 @@ impl StageStatus {
     }
 }
 
-impl Totals {
+impl Counts {
+    /// Those of a whole study.
     pub fn of(stages: &[StageStatus]) -> Self {
-        stages.iter().fold(Self::default(), |totals, stage| Self {
-            cells: totals.cells + stage.cells,
-            done: totals.done + stage.done,
-            running: totals.running + stage.running,
-            failed: totals.failed + stage.failed,
-            ready: totals.ready + stage.ready,
-            waiting: totals.waiting + stage.waiting,
-            unknown: totals.unknown + stage.unknown,
-            seconds: totals.seconds + stage.seconds,
+        stages.iter().fold(Self::default(), |sum, StageStatus { counts, .. }| Self {
+            cells: sum.cells + counts.cells,
+            done: sum.done + counts.done,
+            running: sum.running + counts.running,
+            failed: sum.failed + counts.failed,
+            ready: sum.ready + counts.ready,
+            waiting: sum.waiting + counts.waiting,
+            unknown: sum.unknown + counts.unknown,
+            seconds: sum.seconds + counts.seconds,
         })
     }
 }
