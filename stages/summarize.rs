@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     Ctx, Failure, Given, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     metrics::summary,
-    tables::{self, Filter, groups, heads, keep, no_column, numbers, stack},
+    tables::{self, Filter, Known, by_nearness, groups, heads, keep, numbers, stack},
 };
 
 /// Summarizes columns of numbers over groups of rows.
@@ -57,7 +57,7 @@ impl Stage for Summarize {
     const VERSION: &'static [(&'static str, u32)] = &[("summarize", 1)];
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
-        let mistakes = self.mistakes(given);
+        let mistakes = self.mistakes(&Known::of(given, "table"));
         if !mistakes.is_empty() {
             return Err(mistakes);
         }
@@ -74,26 +74,21 @@ impl Stage for Summarize {
 }
 
 impl Summarize {
-    fn mistakes(&self, given: &Given) -> Vec<Mistake> {
+    fn mistakes(&self, known: &Known) -> Vec<Mistake> {
         let mut mistakes = vec![];
         if self.of.is_empty() {
             mistakes.push(Mistake::new("of", "there is nothing to summarize").help("name columns of numbers"));
         }
         if let Some(name) = self.depth_of.as_ref().filter(|name| !self.by.contains(name)) {
-            mistakes.push(Mistake::new("depth-of", format!("`{name}` is not one of `by`")));
+            let there = by_nearness(name, self.by.iter().map(String::as_str)).join(", ");
+            let help = if there.is_empty() { format!("by = [\"{name}\"]") } else { format!("`by` names {there}") };
+            mistakes.push(Mistake::new("depth-of", format!("`{name}` is not one of `by`")).help(help));
         }
-        for arrived in given.inputs.get("table").into_iter().flatten() {
-            let columns = arrived.facts.get("columns").and_then(|columns| columns.as_array());
-            let columns: Vec<_> = columns.into_iter().flatten().filter_map(|column| column.as_str()).collect();
-            let of = self.of.iter().enumerate().map(|(i, name)| (format!("of[{i}]"), name));
-            // An axis that was gathered over is a column too.
-            let gathered = given.inputs["table"].len() > 1;
-            let by = self.by.iter().enumerate().filter(|_| !gathered).map(|(i, name)| (format!("by[{i}]"), name));
-            let known = |name: &str| columns.is_empty() || columns.contains(&name);
-            for (at, name) in of.chain(by).filter(|(_, name)| !known(name)) {
-                mistakes.push(Mistake::new(at, no_column(name, &arrived.from, columns.iter().copied())));
-            }
-        }
+        let listed = [("of", &self.of), ("by", &self.by)]
+            .into_iter()
+            .flat_map(|(key, names)| names.iter().enumerate().map(move |(i, name)| (format!("{key}[{i}]"), name)));
+        let filters = self.filter.keys().map(|name| (format!("where.{name}"), name));
+        mistakes.extend(known.mistakes(listed.chain(filters)));
         mistakes
     }
 
@@ -214,17 +209,38 @@ mod tests {
         assert_eq!(summarized(json!({ "of": ["score"], "where": { "order": "c" } })).unwrap().rows(), 0);
     }
 
+    fn told(params: Value, arrived: &[&str]) -> Vec<String> {
+        let stage: Summarize = serde_json::from_value(params).unwrap();
+        let facts = json!({ "columns": ["layer", "score"] });
+        let one = |from: &&str| Arrived { from: (*from).into(), ty: PortType::of("table"), facts: facts.clone() };
+        let inputs = BTreeMap::from([("table".to_owned(), arrived.iter().map(one).collect())]);
+        let mistakes = stage.ports(&Given { inputs, ..Given::default() }).err().unwrap_or_default();
+        mistakes.into_iter().map(|mistake| format!("{}: {}", mistake.at, mistake.message)).collect()
+    }
+
     #[test]
     fn mistakes_are_found_at_plan_time() {
-        let stage: Summarize =
-            serde_json::from_value(json!({ "by": ["layer"], "of": ["scor"], "depth-of": "lager" })).unwrap();
-        let facts = json!({ "columns": ["layer", "score"] });
-        let arrived = Arrived { from: "rank.ranking".into(), ty: PortType::of("table"), facts };
-        let given = Given { inputs: BTreeMap::from([("table".to_owned(), vec![arrived])]), ..Given::default() };
-        let said: Vec<_> = stage.ports(&given).unwrap_err().into_iter().map(|mistake| mistake.message).collect();
-        assert_eq!(said, ["`lager` is not one of `by`", "`rank.ranking` has no column `scor`; it has score, layer"]);
+        let params = json!({ "by": ["layer", "lair"], "of": ["scor"], "depth-of": "lager", "where": { "scroe": 1 } });
+        let expected = [
+            "depth-of: `lager` is not one of `by`",
+            "of[0]: `rank.ranking` has no column `scor`; it has score, layer",
+            "by[1]: `rank.ranking` has no column `lair`; it has layer, score",
+            "where.scroe: `rank.ranking` has no column `scroe`; it has score, layer",
+        ];
+        assert_eq!(told(params, &["rank.ranking"]), expected);
         let said = summarized(json!({ "of": ["order"] })).unwrap_err().to_string();
         assert!(said.contains("`order` of `table` does not hold numbers"), "{said}");
+    }
+
+    /// Gathered cells have their axes as columns, which no facts name: only a slip is told.
+    #[test]
+    fn an_axis_that_was_gathered_is_a_column_too() {
+        let gathered = ["rank[sigma=1].ranking", "rank[sigma=2].ranking"];
+        let by_axis = json!({ "by": ["sigma"], "of": ["score"], "where": { "sigma": 1 } });
+        assert_eq!(told(by_axis.clone(), &gathered), [""; 0]);
+        assert_eq!(told(by_axis, &["rank.ranking"]).len(), 2);
+        let slip = json!({ "of": ["scroe"], "where": { "layre": 1 } });
+        assert_eq!(told(slip, &gathered).len(), 2);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use assay_cache::{FORMAT, Labels, Recipe, Upstream};
-use assay_stages::{Arrived, DynStage, Given, Kind, Mistake, OutputPort, Ports};
+use assay_stages::{DynStage, Kind, Mistake, OutputPort};
 use serde_json::Value;
 
 use super::{Cell, Digests, From, Keyed, Sources, sources, unknown, wiring::Index};
 use crate::manifest::{
-    Axis, AxisValue, InputDecl, Lowering, Manifest, Problem, Scope, Shape, Span, StageDecl, canonical_params,
-    encode_label, lower_cell,
+    Axis, AxisValue, InputDecl, Lowering, Manifest, Problem, ROOM, Room, Scope, Shape, Span, StageDecl,
+    canonical_params, encode_label, lower_cell,
 };
 
 /// The cells of the stages in `order`, in that order. A cell with a mistake is `None`, and its problem is reported.
@@ -30,6 +30,7 @@ pub fn expand(
     let mut planner = Planner {
         manifest,
         lowering,
+        room: Room::of(ROOM),
         stage_of: manifest.stages.iter().enumerate().map(|(i, stage)| (stage.name.value.as_str(), i)).collect(),
         index: Index::new(manifest.stages.len()),
         cells: Vec::new(),
@@ -54,6 +55,7 @@ pub fn expand(
 pub struct Planner<'a> {
     pub(super) manifest: &'a Manifest,
     lowering: Lowering,
+    room: Room,
     pub(super) stage_of: BTreeMap<&'a str, usize>,
     index: Index,
     pub(super) cells: Vec<Option<Cell>>,
@@ -80,6 +82,9 @@ impl<'a> Planner<'a> {
             return self.broken(stage);
         }
         for combination in combinations(&self.axes(decl)) {
+            if self.room.is_spent {
+                return self.broken(stage);
+            }
             let labels: Labels =
                 combination.iter().map(|(axis, value)| (axis.name.value.clone(), value.label.clone())).collect();
             let scope = Scope { params: &self.manifest.params, axes: &self.manifest.axes, cell: &combination };
@@ -130,20 +135,16 @@ impl<'a> Planner<'a> {
         let before = self.problems.len();
         let body = self.body(decl, kind, shape, scope);
         let wired = self.wire(decl, labels);
-        let (body, params) = body?;
-        let sources = match sources::find(&*body, self.digests) {
-            Ok(sources) => sources,
-            Err(reason) => {
-                let span = ["source", "file", "config"]
-                    .iter()
-                    .find_map(|key| decl.params.get(key))
-                    .map(|node| node.span.clone());
-                self.problems.push(Problem::new(span.unwrap_or(decl.name.span.clone()), reason));
-                return None;
-            }
+        let Some((body, params)) = body else {
+            self.misnamed_outputs(decl);
+            return None;
         };
+        let sources = sources::find(&*body, self.digests).unwrap_or_else(|reason| {
+            self.problems.push(Problem::new(place_of_source(decl), reason.clone()));
+            Sources::NotFetched(reason) // so that the rest of the stage is looked at all the same
+        });
         let ports = self.ports(decl, &*body, &sources, &wired)?;
-        let inputs = self.check(decl, &ports, &wired)?;
+        let inputs = self.check(decl, &ports, &wired).ok()?;
         if self.problems.len() > before || wired.iter().any(|wire| wire.arrivals.is_none()) {
             return None;
         }
@@ -162,7 +163,7 @@ impl<'a> Planner<'a> {
         shape: &Shape,
         scope: &Scope,
     ) -> Option<(Box<dyn DynStage>, Value)> {
-        let params = match lower_cell(&decl.params, scope, shape, &self.lowering) {
+        let params = match lower_cell(&decl.params, scope, shape, &self.lowering, &mut self.room) {
             Ok(params) => params,
             Err(problems) => {
                 self.problems.extend(problems);
@@ -200,37 +201,6 @@ impl<'a> Planner<'a> {
             Wired { decl: input, arrivals }
         };
         decl.inputs.iter().map(wired).collect()
-    }
-
-    fn ports(&mut self, decl: &StageDecl, body: &dyn DynStage, sources: &Sources, wired: &[Wired]) -> Option<Ports> {
-        let mut given = Given::default();
-        if let Sources::Here { resolved, .. } = sources {
-            given.files = Some(resolved);
-        }
-        for wire in wired {
-            let port = wire.decl.port.value.clone();
-            match &wire.arrivals {
-                Some(arrivals) => {
-                    let arrived = arrivals.iter().map(|(_, from)| self.arrived(from)).collect();
-                    given.inputs.insert(port, arrived);
-                }
-                None => given.unknown.push(port),
-            }
-        }
-        match body.ports(&given) {
-            Ok(ports) => Some(ports),
-            Err(mistakes) => {
-                self.problems.extend(mistakes.into_iter().map(|mistake| placed(decl, mistake)));
-                self.misnamed_outputs(decl);
-                None
-            }
-        }
-    }
-
-    pub(super) fn arrived(&self, from: &From) -> Arrived {
-        let cell = self.cells[from.cell].as_ref().expect("what arrives comes from a whole cell");
-        let port = cell.output(Some(&from.port)).expect("wiring found the port");
-        Arrived { from: format!("{}.{}", cell.id, from.port), ty: port.ty.clone(), facts: port.facts.clone() }
     }
 
     fn unknown_kind(&mut self, decl: &StageDecl, catalogue: &[Kind]) {
@@ -293,8 +263,14 @@ fn combinations<'a>(axes: &[&'a Axis]) -> Vec<Vec<(&'a Axis, &'a AxisValue)>> {
     })
 }
 
+/// Where a stage says which files it reads.
+fn place_of_source(decl: &StageDecl) -> Span {
+    let node = ["source", "file", "config"].iter().find_map(|key| decl.params.get(key));
+    node.map_or(&decl.name.span, |node| &node.span).clone()
+}
+
 /// A stage's own mistake, where it stands in the manifest: in its parameters, or in an input.
-fn placed(decl: &StageDecl, mistake: Mistake) -> Problem {
+pub fn placed(decl: &StageDecl, mistake: Mistake) -> Problem {
     Problem { help: mistake.help, ..Problem::new(place(decl, &mistake.at), mistake.message) }
 }
 

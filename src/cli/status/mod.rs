@@ -9,7 +9,7 @@ use assay_stages::Kind;
 use clap::Args;
 use serde_json::json;
 
-use self::progress::{Totals, failures, stages};
+use self::progress::{Counts, failures, stages};
 use super::{Exit, study::StudyArguments};
 use crate::{manifest::visible, plan::states};
 
@@ -20,8 +20,9 @@ Examples:
   assay status manifests/quickstart.toml
   watch assay status manifests/indra.toml          while it runs elsewhere
 
-A cell is `ready` when all it needs is finished, and `waiting` when something upstream is not. Saved units are the parts
-of an unfinished cell that its next run goes on from.")]
+A cell is `ready` when all it needs is finished, `waiting` when something upstream is not, and `failed` when errors.log says
+that it was tried as it is now: the next run tries it again. Saved units are the parts of an unfinished cell that its next
+run goes on from.")]
 pub struct Arguments {
     #[command(flatten)]
     study: StudyArguments,
@@ -42,7 +43,7 @@ pub fn status(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit,
     let log = arguments.results.join(arguments.study.results_name(&plan)).join("errors.log");
     let failures = failures(&log).map_err(|error| Exit::failed(format!("cannot read {}: {error}", log.display())))?;
     let stages = stages(&plan, &states, &store, &failures)?;
-    let totals = Totals::of(&stages);
+    let totals = Counts::of(&stages);
     if arguments.json {
         let study = &plan.manifest.study.name.value;
         super::print(&format!("{:#}\n", json!({ "study": study, "totals": totals, "stages": stages })))?;
