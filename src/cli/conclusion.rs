@@ -35,7 +35,7 @@ pub fn conclude(plan: &Plan, record: &Record, told: &Told, results: &Results) {
         say(&check(control));
         control.decided.iter().flat_map(|decided| criteria(&decided.criteria)).for_each(|line| say(&line));
     }
-    expectations(&told.findings).iter().for_each(|line| say(line));
+    lines(&told.findings).iter().for_each(|line| say(line));
     let (study, page) = (&plan.manifest.study.name.value, results.page());
     let page = page.display();
     let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
@@ -107,7 +107,7 @@ fn check(control: &Control) -> String {
 }
 
 /// A line for each expectation, and one for all that hold for others than what was measured.
-fn expectations(findings: &[Finding]) -> Vec<String> {
+fn lines<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<String> {
     let mut others: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
     let mut lines = vec![];
     for finding in findings {
