@@ -138,10 +138,14 @@ fn check_digest(digest: &Spanned<String>, problems: &mut Vec<Problem>) -> bool {
 
 /// One model, or all of several that a stage rests on.
 fn models(node: Node, problems: &mut Vec<Problem>) -> BTreeSet<String> {
+    let span = node.span.clone();
     let items = match node.value {
         NodeValue::Array(items) => items,
         _ => vec![node],
     };
+    if items.is_empty() {
+        problems.push(Problem::new(span, "no model is named").help("leave `model` out of what holds for any"));
+    }
     items.into_iter().filter_map(|item| fields::string(item, problems)).map(|name| name.value).collect()
 }
 

@@ -161,6 +161,13 @@ mod tests {
     }
 
     #[test]
+    fn a_model_is_called_by_its_source_and_by_its_revision_if_that_is_not_the_usual_one() {
+        assert_eq!(called("org/name", None), "org/name");
+        assert_eq!(called("org/name", Some("main")), "org/name");
+        assert_eq!(called("org/name", Some("step3")), "org/name@step3");
+    }
+
+    #[test]
     fn each_form_means_what_it_says() {
         assert_eq!(parsed("init"), Origin::Init);
         assert_eq!(parsed("./models/a"), Origin::Path("./models/a".into()));
