@@ -16,7 +16,7 @@ use crate::{
     Stage,
     lm::{
         Dtype, ModelFacts, ModelRecord,
-        source::{Origin, Wanted, role},
+        source::{Origin, Wanted, called, role},
         weights::{checkpoint::WeightsError, files::ModelFiles},
     },
 };
@@ -74,7 +74,8 @@ impl Stage for LoadModel {
             (origin, _) => origin.find(revision, Wanted::Everything, fetch)?,
         };
         let provenance = json!({ "source": self.source, "config": self.config, "found": found.provenance });
-        Ok(Resolved { files: found.files, provenance, check: found.check })
+        let model = Some(called(&self.source.0, revision));
+        Ok(Resolved { files: found.files, provenance, model, check: found.check })
     }
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {

@@ -89,7 +89,7 @@ impl Stage for PromptPairs {
         paths.iter().try_for_each(|(_, path)| present(path).map(|_| ()))?;
         let files: BTreeMap<String, PathBuf> =
             paths.iter().map(|(role, path)| ((*role).to_owned(), (*path).clone())).collect();
-        Ok(Resolved { provenance: json!(files), files, check: None })
+        Ok(Resolved { provenance: json!(files), files, model: None, check: None })
     }
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {

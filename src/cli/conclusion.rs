@@ -1,5 +1,7 @@
 //! The last lines of a run: what was decided, what was expected, what was done, and where the results are.
 
+use std::collections::BTreeMap;
+
 use assay_cache::glance;
 use serde_json::Value;
 
@@ -33,7 +35,7 @@ pub fn conclude(plan: &Plan, record: &Record, told: &Told, results: &Results) {
         say(&check(control));
         control.decided.iter().flat_map(|decided| criteria(&decided.criteria)).for_each(|line| say(&line));
     }
-    told.findings.iter().for_each(|finding| say(&sentence(finding)));
+    lines(&told.findings).iter().for_each(|line| say(line));
     let (study, page) = (&plan.manifest.study.name.value, results.page());
     let page = page.display();
     let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
@@ -102,6 +104,23 @@ fn check(control: &Control) -> String {
         (None, false) => "not finished".to_owned(),
     };
     format!("control {}: {found} ({})", control.cell, control.control)
+}
+
+/// A line for each expectation, and one for all that hold for others than what was measured.
+fn lines<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<String> {
+    let mut others: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
+    let mut lines = vec![];
+    for finding in findings {
+        match &finding.held {
+            Held::NotApplicable { because } => others.entry(because).or_default().push(finding),
+            _ => lines.push(sentence(finding)),
+        }
+    }
+    lines.extend(others.into_iter().map(|(because, of)| match of.as_slice() {
+        [one] => sentence(one),
+        many => format!("{} expectations: not applicable to these weights ({because})", many.len()),
+    }));
+    lines
 }
 
 /// What an expectation says, for people.

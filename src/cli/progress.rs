@@ -1,7 +1,7 @@
 //! What a run says while it goes on: one live line a running stage on a terminal, plain lines elsewhere.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io::IsTerminal,
     time::{Duration, Instant},
 };
@@ -28,6 +28,8 @@ pub struct Progress {
     ended: BTreeMap<&'static str, usize>,
     /// Whether anything was said of a cell that runs or waits.
     begun: bool,
+    /// What was warned of: many cells of a stage say the same, and the report counts them.
+    warned: BTreeSet<String>,
     /// Who computes a cell that this run waits for.
     waiting: BTreeMap<usize, String>,
 }
@@ -67,6 +69,7 @@ impl Progress {
             wanted: options.wanted.iter().filter(|wanted| **wanted).count(),
             ended: BTreeMap::new(),
             begun: false,
+            warned: BTreeSet::new(),
             waiting: BTreeMap::new(),
         }
     }
@@ -76,7 +79,7 @@ impl Progress {
             Event::Started { cell } => self.started(*cell),
             Event::Waiting { cell, holder } => self.waits(*cell, holder),
             Event::Progress { cell, done, of, what, resumed } => self.advanced(*cell, *done, *of, what, *resumed),
-            Event::Warning { cell, message } => self.say(&format!("warning: {}: {message}", self.ids[*cell])),
+            Event::Warning { cell, message } => self.warned(*cell, message),
             Event::Retry { cell, attempt, cause } => {
                 self.say(&format!("warning: {}: {cause}; attempt {} follows", self.ids[*cell], attempt + 1));
             }
@@ -89,6 +92,12 @@ impl Progress {
                 self.say("stopping: saving what is done (interrupt again to end at once)")
             }
             Event::Stopping(StopKind::Terminated) => self.say("stopping: saving what is done"),
+        }
+    }
+
+    fn warned(&mut self, cell: usize, message: &str) {
+        if self.warned.insert(message.to_owned()) {
+            self.say(&format!("warning: {}: {message}", self.ids[cell]));
         }
     }
 

@@ -1,5 +1,7 @@
 //! `[[expect]]` and `[export]`: what a study promises, and what it hands out.
 
+use std::collections::BTreeSet;
+
 use super::{
     Axis, Expect, Export, Node, NodeValue, Problem, Spanned,
     fields::{self, Fields},
@@ -32,10 +34,22 @@ fn expect(node: Node, axes: &[Axis], problems: &mut Vec<Problem>) -> Option<Expe
     let within = fields.tolerance("within");
     let within_relative = fields.tolerance("within-relative");
     let weights = fields.string("weights").filter(|digest| check_digest(digest, fields.problems));
+    let models = fields.take("model").map(|node| models(node, fields.problems));
     let source = fields.string("source").map(|text| text.value);
     check_tolerance(equals.as_ref(), within.or(within_relative), &mut fields);
     fields.finish("key in [[expect]]");
-    Some(Expect { that: that?, cell, r#where, equals: equals?, within, within_relative, weights, source, is_partial })
+    Some(Expect {
+        that: that?,
+        cell,
+        r#where,
+        equals: equals?,
+        within,
+        within_relative,
+        weights,
+        models,
+        source,
+        is_partial,
+    })
 }
 
 /// `stage.port.column` or deeper, split at the dots.
@@ -120,6 +134,19 @@ fn check_digest(digest: &Spanned<String>, problems: &mut Vec<Problem>) -> bool {
         problems.push(problem.help("`assay show` prints the digest of a stage's weights"));
     }
     ok
+}
+
+/// One model, or all of several that a stage rests on.
+fn models(node: Node, problems: &mut Vec<Problem>) -> BTreeSet<String> {
+    let span = node.span.clone();
+    let items = match node.value {
+        NodeValue::Array(items) => items,
+        _ => vec![node],
+    };
+    if items.is_empty() {
+        problems.push(Problem::new(span, "no model is named").help("leave `model` out of what holds for any"));
+    }
+    items.into_iter().filter_map(|item| fields::string(item, problems)).map(|name| name.value).collect()
 }
 
 /// `[export]`: a path for each artifact that is wanted under a name of its own.

@@ -31,7 +31,7 @@ mod template;
 mod tests;
 mod words;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 pub use canonical::canonical_params;
 pub use defaults::LeftOut;
@@ -141,6 +141,8 @@ pub struct Expect {
     pub within_relative: Option<f64>,
     /// Digest of the weights this holds for: `blake3:…`.
     pub weights: Option<Spanned<String>>,
+    /// The models this holds for, as `load-model` names them: all that its stage rests on.
+    pub models: Option<BTreeSet<String>>,
     pub source: Option<String>,
     /// Its `cell` could not be understood: which cell is meant is not known.
     pub is_partial: bool,

@@ -143,6 +143,11 @@ fn expect() -> Value {
                 "type": "string",
                 "pattern": "^blake3:[0-9a-f]{64}$",
             },
+            "model": {
+                "description": "The model that this holds for, as a `load-model` names it (`SOURCE`, or `SOURCE@REVISION`); a \
+                                list, where it rests on several. For others it is not applicable.",
+                "anyOf": [{ "type": "string" }, { "type": "array", "minItems": 1, "items": { "type": "string" } }],
+            },
             "source": { "description": "Where the number comes from.", "type": "string" },
         },
     })

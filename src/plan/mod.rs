@@ -188,6 +188,14 @@ impl Cell {
         }
     }
 
+    /// What the study calls the model whose files it reads; none where it reads none.
+    pub fn model(&self) -> Option<&str> {
+        match &self.sources {
+            Sources::Here { resolved, .. } => resolved.model.as_deref(),
+            Sources::NotFetched(_) => None,
+        }
+    }
+
     /// The folder of this cell under its stage's: `region=early,sigma=0.1`; none without axes.
     pub fn folder(&self) -> Option<&str> {
         self.id.split_once('[').map(|(_, labels)| labels.trim_end_matches(']'))

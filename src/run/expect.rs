@@ -1,5 +1,7 @@
 //! Expectations held against what was measured. They are evaluated on every run and never cached.
 
+use std::collections::BTreeSet;
+
 use assay_cache::{Entry, Found, Store};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -40,7 +42,7 @@ pub enum Held {
         found: Value,
         because: String,
     },
-    /// It holds for other weights than those of this run.
+    /// It holds for other weights, or another model, than those of this run.
     NotApplicable {
         because: String,
     },
@@ -57,12 +59,10 @@ fn finding(plan: &Plan, entries: &[Option<Entry>], store: &Store, expect: &Expec
     let stage = &expect.that.value[0];
     let meant = |cell: &usize| plan.stage_name(&plan.cells[*cell]) == stage && picks(expect, &plan.cells[*cell]);
     let cell = (0..plan.cells.len()).find(meant).expect("the plan has checked the expectation");
-    let held = match (&entries[cell], &expect.weights) {
+    let held = match (&entries[cell], of_others(plan, cell, expect)) {
         (None, _) => Held::NotRun,
-        (Some(_), Some(weights)) if !rests_on(plan, cell, &weights.value) => {
-            Held::NotApplicable { because: format!("holds for the weights {}", weights.value) }
-        }
-        (Some(entry), _) => held(plan, cell, entry, store, expect),
+        (Some(_), Some(because)) => Held::NotApplicable { because },
+        (Some(entry), None) => held(plan, cell, entry, store, expect),
     };
     Finding {
         that: expect.that.value.join("."),
@@ -76,18 +76,43 @@ fn finding(plan: &Plan, entries: &[Option<Entry>], store: &Store, expect: &Expec
     }
 }
 
-/// Whether a file of this digest (`blake3:…`) was read by the cell or by one upstream of it.
-fn rests_on(plan: &Plan, cell: usize, digest: &str) -> bool {
-    let digest = digest.trim_start_matches("blake3:");
-    let mut above = vec![cell];
-    while let Some(cell) = above.pop() {
-        let recipe = plan.cells[cell].keyed.as_ref().map(|keyed| &keyed.recipe);
-        if recipe.is_some_and(|recipe| recipe.files.values().any(|file| file.to_string() == digest)) {
-            return true;
-        }
-        above.extend(plan.upstream(cell));
+/// Which weights or models an expectation holds for, where they are not those that its cell rests on.
+fn of_others(plan: &Plan, cell: usize, expect: &Expect) -> Option<String> {
+    let above = above(plan, cell);
+    if let Some(weights) = &expect.weights
+        && !above.iter().any(|&cell| reads(plan, cell, &weights.value))
+    {
+        return Some(format!("holds for the weights {}", weights.value));
     }
-    false
+    let meant = expect.models.as_ref()?;
+    let found: BTreeSet<String> =
+        above.iter().filter_map(|&cell| plan.cells[cell].model()).map(str::to_owned).collect();
+    (found != *meant).then(|| format!("holds for {}, and this rests on {}", listed(meant), listed(&found)))
+}
+
+/// A cell, and all upstream of it.
+fn above(plan: &Plan, cell: usize) -> BTreeSet<usize> {
+    let (mut found, mut open) = (BTreeSet::new(), vec![cell]);
+    while let Some(cell) = open.pop() {
+        if found.insert(cell) {
+            open.extend(plan.upstream(cell));
+        }
+    }
+    found
+}
+
+/// Whether a cell reads a file of this digest (`blake3:…`).
+fn reads(plan: &Plan, cell: usize, digest: &str) -> bool {
+    let digest = digest.trim_start_matches("blake3:");
+    let recipe = plan.cells[cell].keyed.as_ref().map(|keyed| &keyed.recipe);
+    recipe.is_some_and(|recipe| recipe.files.values().any(|file| file.to_string() == digest))
+}
+
+fn listed(models: &BTreeSet<String>) -> String {
+    match models.is_empty() {
+        true => "no model".to_owned(),
+        false => models.iter().map(String::as_str).collect::<Vec<_>>().join(" and "),
+    }
 }
 
 fn held(plan: &Plan, cell: usize, entry: &Entry, store: &Store, expect: &Expect) -> Held {

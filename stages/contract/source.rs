@@ -26,6 +26,8 @@ pub struct Resolved {
     pub files: BTreeMap<String, PathBuf>,
     /// Where they came from: recorded in the entry, never hashed.
     pub provenance: Value,
+    /// What a study calls the model that they are. Never hashed; an expectation may say which model it holds for.
+    pub model: Option<String>,
     /// Of files that were fetched. The engine asks it where it digests a file, which it does once.
     pub check: Option<Check>,
 }
@@ -48,7 +50,7 @@ impl Resolved {
     /// One file of the role `file`.
     pub fn file(path: PathBuf) -> Self {
         let provenance = serde_json::json!({ "file": path });
-        Self { files: BTreeMap::from([("file".to_owned(), path)]), provenance, check: None }
+        Self { files: BTreeMap::from([("file".to_owned(), path)]), provenance, model: None, check: None }
     }
 }
 

@@ -223,3 +223,11 @@ fn the_plan_names_what_is_not_there() {
         [": `from` says the rows of which port are taken: one of other, t"]
     );
 }
+
+#[test]
+fn a_quotient_with_nothing_below_is_no_number() {
+    let column = json!([{ "name": "q", "is": "layer / (value - 2)" }]);
+    let found = floats(&derive(json!({ "from": "patched", "columns": column })).unwrap(), "q");
+    assert_eq!((found[0], found[2]), (-27.0, 27.0));
+    assert!(found[1].is_nan(), "{found:?}");
+}

@@ -82,6 +82,19 @@ impl Formula<'_> {
 
     fn value(&self, scope: &Scope) -> Result<Value, String> {
         self.notes.take();
-        self.expression.eval(scope.context()).map_err(|error| described(&error))
+        match self.expression.eval(scope.context()).map_err(|error| described(&error)) {
+            Err(why) if divides_by_nothing(&why) => {
+                self.notes.leave(format!("a division by zero: {why}"));
+                Ok(Value::from(f64::NAN))
+            }
+            value => value,
+        }
     }
+}
+
+/// Whether the language gave up on a quotient, which then is no number: a row or criterion without one is no mistake.
+fn divides_by_nothing(why: &str) -> bool {
+    let Some(operation) = why.strip_prefix("unable to calculate ") else { return false };
+    let divisor = [" / ", " // ", " % "].iter().find_map(|sign| operation.split_once(sign));
+    divisor.is_some_and(|(_, divisor)| divisor.parse() == Ok(0.0))
 }

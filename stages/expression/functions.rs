@@ -29,7 +29,7 @@ type OfPairs = fn(&[f64], &[f64]) -> Correlation;
 pub struct Notes(Arc<Mutex<Vec<String>>>);
 
 impl Notes {
-    fn leave(&self, note: String) {
+    pub(super) fn leave(&self, note: String) {
         self.0.lock().expect("nothing panics while it holds the notes").push(note);
     }
 

@@ -240,10 +240,11 @@ fn each_criterion_has_its_own_answer_and_what_is_not_defined_has_neither() {
         { "name": "mean holds", "value": "mean(where(t, condition='mean').accuracy)", "pass": "value > 0.5" },
         { "name": "effect", "value": "control / spread", "pass": "value > 4" },
         { "name": "against the spread", "value": "control", "pass": "value > spread", "unit": "1" },
+        { "name": "share of nothing", "value": "control / (control - control)", "pass": "value > 0.9" },
     ]);
     let rules = json!([
         { "when": "failed == 0 and untestable == 0", "then": "SUPPORTED" },
-        { "when": "passed == 1 and failed == 1 and untestable == 3", "then": "MIXED" },
+        { "when": "passed == 1 and failed == 1 and untestable == 4", "then": "MIXED" },
         { "then": "OTHER" },
     ]);
     let record = decide(audit(criteria, rules), &[("t", conditions())]).unwrap();
@@ -256,6 +257,7 @@ fn each_criterion_has_its_own_answer_and_what_is_not_defined_has_neither() {
             ("mean holds", "NOT TESTABLE"),
             ("effect", "NOT TESTABLE"),
             ("against the spread", "NOT TESTABLE"),
+            ("share of nothing", "NOT TESTABLE"),
         ]
     );
     assert_eq!(
@@ -269,6 +271,8 @@ fn each_criterion_has_its_own_answer_and_what_is_not_defined_has_neither() {
     assert_eq!(record["criteria"][2]["value"], "NaN");
     let because = record["criteria"][3]["because"].as_str().unwrap();
     assert!(because.contains("`spread` is not defined"), "{because}");
+    let because = record["criteria"][5]["because"].as_str().unwrap();
+    assert!(because.contains("a division by zero: unable to calculate 0.97 / 0"), "{because}");
     assert_eq!((&record["criteria"][4]["unit"], &record["values"]["spread"]), (&json!("1"), &json!("NaN")));
 }
 

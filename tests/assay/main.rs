@@ -6,6 +6,7 @@ mod cutoff;
 mod diff;
 mod documents;
 mod force;
+mod full_size;
 mod golden;
 mod graph;
 mod housekeeping;
@@ -27,6 +28,7 @@ mod schema;
 mod selection;
 #[path = "../../stages/lm/source/hub/server.rs"]
 mod server;
+mod standins;
 mod statistics;
 mod status;
 mod training;

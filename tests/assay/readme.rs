@@ -61,6 +61,32 @@ fn every_kind_is_explained() {
     }
 }
 
+/// A study may be run on other models than its own (`--set model=…`), of which its numbers say nothing.
+#[test]
+fn expectations_of_shipped_manifests_name_what_they_hold_for() {
+    for item in fs::read_dir(project("manifests")).unwrap() {
+        let path = item.unwrap().path();
+        let Some(manifest) = fs::read_to_string(&path).ok().filter(|_| path.extension().is_some_and(|e| e == "toml"))
+        else {
+            continue;
+        };
+        let manifest: toml::Table = manifest.parse().unwrap();
+        let texts =
+            |table: &str| manifest.get(table).and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
+        let sources: Vec<_> = texts("stages").filter_map(|stage| stage.get("source")).chain(texts("params")).collect();
+        let loads = texts("stages").any(|stage| stage["kind"].as_str() == Some("load-model"));
+        for expect in manifest.get("expect").and_then(toml::Value::as_array).into_iter().flatten() {
+            let defined =
+                expect.get("source").and_then(toml::Value::as_str).is_some_and(|why| why.starts_with("definition"));
+            let bound = expect.get("model").or(expect.get("weights")).is_some();
+            assert!(!loads || bound || defined, "{}: {expect} would be held against any model", path.display());
+            if let Some(model) = expect.get("model") {
+                assert!(sources.contains(&model), "{}: {model} is not a model of this study", path.display());
+            }
+        }
+    }
+}
+
 #[test]
 fn shipped_manifests_plan_without_their_models() {
     let sandbox = Sandbox::with("");

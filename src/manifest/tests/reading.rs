@@ -41,6 +41,7 @@ where = { k = 8 }
 equals = [1, 2.5]
 within-relative = 1e-3
 weights = "blake3:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+model = ["org/b", "org/a@step3"]
 [export]
 "results/a b.csv" = "a.x"
 [cluster]
@@ -64,6 +65,7 @@ partition = "gpu"
     assert_eq!(expect.that.value, ["a", "x", "y"]);
     assert_eq!(expect.cell[0].1.value, "0.1");
     assert_eq!((expect.within, expect.within_relative), (None, Some(1e-3)));
+    assert_eq!(expect.models.iter().flatten().collect::<Vec<_>>(), ["org/a@step3", "org/b"]);
     assert_eq!(manifest.exports[0].path.value, "results/a b.csv");
 }
 

