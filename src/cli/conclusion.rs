@@ -8,7 +8,7 @@ use crate::{
     manifest::visible,
     plan::Plan,
     report::Results,
-    run::{Control, Criterion, Finding, Held, Record, Verdict},
+    run::{Control, Criterion, Decided, Finding, Held, Record, Verdict},
 };
 
 /// What a run has to tell at its end.
@@ -21,19 +21,27 @@ pub struct Told {
 /// Significant digits of a measured number.
 const DIGITS: usize = 5;
 
+/// Values that are told of a rule.
+const MOST_VALUES: usize = 6;
+
 /// The order in which outcomes are counted.
 const COUNTED: [&str; 7] = ["ran", "reproduced", "same", "cached", "failed", "skipped", "stopped"];
 
 pub fn conclude(plan: &Plan, record: &Record, told: &Told, results: &Results) {
     for verdict in &told.verdicts {
         say(&judgement(verdict));
-        criteria(&verdict.decided.criteria).iter().for_each(|line| say(line));
+        reasons(&verdict.decided).iter().for_each(|line| say(line));
     }
-    for control in &told.controls {
+    let (mute, telling): (Vec<_>, Vec<_>) =
+        told.controls.iter().partition(|control| control.finished && control.decided.is_none());
+    for control in telling {
         say(&check(control));
-        control.decided.iter().flat_map(|decided| criteria(&decided.criteria)).for_each(|line| say(&line));
+        control.decided.iter().flat_map(reasons).for_each(|line| say(&line));
     }
-    told.findings.iter().for_each(|finding| say(&sentence(finding)));
+    if !mute.is_empty() {
+        say(&format!("controls: {} more finished; what they found stands in the report", mute.len()));
+    }
+    expected(&told.findings).iter().for_each(|line| say(line));
     let (study, page) = (&plan.manifest.study.name.value, results.page());
     let page = page.display();
     let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
@@ -67,6 +75,28 @@ fn judgement(verdict: &Verdict) -> String {
     }
 }
 
+/// What came of each criterion; without any, the rule that decided and what it looked at.
+fn reasons(decided: &Decided) -> Vec<String> {
+    if !decided.criteria.is_empty() {
+        return criteria(&decided.criteria);
+    }
+    let Some(rule) = &decided.rule else { return vec![] };
+    let (why, named): (_, Vec<&String>) = match &rule.when {
+        Some(when) => (when.as_str(), decided.values.keys().filter(|name| names(when, name)).collect()),
+        None => ("no other rule holds", decided.values.keys().collect()),
+    };
+    let more = named.len().saturating_sub(MOST_VALUES);
+    let known = named.iter().take(MOST_VALUES).map(|name| format!("{name} = {}", measured(&decided.values[*name])));
+    let known: Vec<String> = known.chain((more > 0).then(|| format!("{more} more"))).collect();
+    let with = if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) };
+    vec![format!("  because {why}{with}")]
+}
+
+/// Whether an expression names a value.
+fn names(expression: &str, name: &str) -> bool {
+    expression.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
+}
+
 /// A line for each criterion, the answers below one another.
 fn criteria(criteria: &[Criterion]) -> Vec<String> {
     let widest = criteria.iter().map(|one| one.result.chars().count()).max().unwrap_or(0);
@@ -76,7 +106,7 @@ fn criteria(criteria: &[Criterion]) -> Vec<String> {
             Some(because) => because.clone(),
             None => format!("{}{unit}", measured(&one.value)),
         };
-        format!("  {:widest$}  {}: {found} ({})", one.result, one.name, one.threshold)
+        format!("  {:widest$}  {}: {found} ({})", one.result, one.name, one.demand())
     };
     criteria.iter().map(line).collect()
 }
@@ -96,15 +126,23 @@ fn plain(value: &Value) -> String {
 
 /// What a control checks and found, for people.
 fn check(control: &Control) -> String {
-    let found = match (&control.decided, control.finished) {
-        (Some(decided), _) => plain(&decided.verdict),
-        (None, true) => "finished".to_owned(),
-        (None, false) => "not finished".to_owned(),
+    let found = match &control.decided {
+        Some(decided) => plain(&decided.verdict),
+        None => "not finished".to_owned(),
     };
     format!("control {}: {found} ({})", control.cell, control.control)
 }
 
-/// What an expectation says, for people.
+/// What came of the expectations: how many hold, and each that does not.
+fn expected(findings: &[Finding]) -> Vec<String> {
+    let (held, others): (Vec<_>, Vec<_>) =
+        findings.iter().partition(|finding| matches!(finding.held, Held::Pass { .. }));
+    let count = format!("expectations: {} of {} hold", held.len(), findings.len());
+    let count = (!findings.is_empty()).then_some(count);
+    count.into_iter().chain(others.into_iter().map(sentence)).collect()
+}
+
+/// What an expectation says that is not met.
 fn sentence(finding: &Finding) -> String {
     let labels = finding.cell.split_once('[').map(|(_, labels)| labels.trim_end_matches(']').to_owned());
     let picks =

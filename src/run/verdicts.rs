@@ -2,7 +2,7 @@
 
 use assay_cache::{Artifact, Entry, Store};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::plan::{Cell, Plan};
 
@@ -22,6 +22,18 @@ pub struct Decided {
     pub verdict: Value,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub criteria: Vec<Criterion>,
+    /// Which rule decided, and the values that rules look at; a document says no more than what was decided.
+    #[serde(default, skip_serializing)]
+    pub rule: Option<Rule>,
+    #[serde(default, skip_serializing)]
+    pub values: Map<String, Value>,
+}
+
+/// The rule that decided.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Rule {
+    /// Its condition; none where it is what else holds.
+    pub when: Option<String>,
 }
 
 /// A demand on a value, and whether it is met.
@@ -37,6 +49,13 @@ pub struct Criterion {
     /// Why it is not testable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+}
+
+impl Criterion {
+    /// What is demanded of the value: `> 1.3`.
+    pub fn demand(&self) -> &str {
+        self.threshold.strip_prefix("value ").unwrap_or(&self.threshold)
+    }
 }
 
 /// The output whose field of the same name is a verdict.
