@@ -28,6 +28,9 @@ const MOST_VALUES: usize = 6;
 const COUNTED: [&str; 7] = ["ran", "reproduced", "same", "cached", "failed", "skipped", "stopped"];
 
 pub fn conclude(plan: &Plan, record: &Record, told: &Told, results: &Results) {
+    if !(told.verdicts.is_empty() && told.controls.is_empty() && told.findings.is_empty()) {
+        eprintln!();
+    }
     for verdict in &told.verdicts {
         say(&judgement(verdict));
         reasons(&verdict.decided).iter().for_each(|line| say(line));
