@@ -83,21 +83,13 @@ fn reasons(decided: &Decided) -> Vec<String> {
     if !decided.criteria.is_empty() {
         return criteria(&decided.criteria);
     }
-    let Some(rule) = &decided.rule else { return vec![] };
-    let (why, named): (_, Vec<&String>) = match &rule.when {
-        Some(when) => (when.as_str(), decided.values.keys().filter(|name| names(when, name)).collect()),
-        None => ("no other rule holds", decided.values.keys().collect()),
-    };
-    let more = named.len().saturating_sub(MOST_VALUES);
-    let known = named.iter().take(MOST_VALUES).map(|name| format!("{name} = {}", measured(&decided.values[*name])));
-    let known: Vec<String> = known.chain((more > 0).then(|| format!("{more} more"))).collect();
-    let with = if known.is_empty() { String::new() } else { format!(" ({})", known.join(", ")) };
+    let Some(reason) = &decided.reason else { return vec![] };
+    let why = reason.when.as_deref().unwrap_or("no other rule holds");
+    let more = reason.values.len().saturating_sub(MOST_VALUES);
+    let values = reason.values.iter().take(MOST_VALUES).map(|(name, found)| format!("{name} = {}", measured(found)));
+    let values: Vec<String> = values.chain((more > 0).then(|| format!("{more} more"))).collect();
+    let with = if values.is_empty() { String::new() } else { format!(" ({})", values.join(", ")) };
     vec![format!("  because {why}{with}")]
-}
-
-/// Whether an expression names a value.
-fn names(expression: &str, name: &str) -> bool {
-    expression.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
 }
 
 /// A line for each criterion, the answers below one another.
@@ -117,6 +109,7 @@ fn criteria(criteria: &[Criterion]) -> Vec<String> {
 /// A number at a glance, anything else as a manifest would write it.
 fn measured(found: &Value) -> String {
     match found.as_f64().filter(|_| found.is_f64()) {
+        Some(number) if number.fract() == 0.0 => number.to_string(),
         Some(number) => glance(number, DIGITS),
         None => value(found),
     }

@@ -80,7 +80,10 @@ fn in_words(plan: &Plan, cell: &Cell, port: &str, manifest: &Path) -> String {
     let reads = |other: &&Cell| other.inputs.values().any(|slot| slot.items().iter().any(from));
     let says = |other: &&Cell| other.output(Some(TEXTS)).is_some_and(|output| output.ty.kind == "table");
     match plan.cells.iter().filter(reads).find(says) {
-        Some(decoded) => format!("Token ids. In words: assay show {} '{}'", manifest.display(), decoded.id),
+        Some(decoded) => {
+            let quote = if decoded.labels.is_empty() { "" } else { "'" };
+            format!("Token ids. In words: assay show {} {quote}{}{quote}", manifest.display(), decoded.id)
+        }
         None => "Token ids. A stage of the kind `decode` makes texts of them: `assay stages decode`".to_owned(),
     }
 }

@@ -238,15 +238,21 @@ const RISE: f64 = 9.0;
 /// The room beside a line without which no label fits there.
 const LEAST: f64 = 16.0;
 
-/// Above and below a level line, at its right end and at its left.
+/// Above and below a level line: at its right end, at its left, in its middle, between that and an end.
 fn level_spots(plot: Area, line: f64, label: &str) -> Vec<Spot> {
     let (w, h) = (text::width(label, TICK_SIZE), RISE + 2.0);
     let above = (line - plot.y > LEAST || plot.bottom() - line <= LEAST).then_some(line - NEAR);
     let below = (plot.bottom() - line > LEAST).then_some(line + FAR);
-    let ends = [(plot.right() - 2.0, plot.right() - 2.0 - w, Anchor::End), (plot.x + 4.0, plot.x + 4.0, Anchor::Start)];
+    let (left, right) = (plot.x + 4.0, plot.right() - 2.0);
+    let ends = [(right, right - w, Anchor::End), (left, left, Anchor::Start)];
+    let middles = [0.5, 0.75, 0.25].map(|part| {
+        let at = plot.x + part * plot.w;
+        (at, at - w / 2.0, Anchor::Middle)
+    });
+    let places = ends.into_iter().chain(middles).filter(|(_, x, _)| *x >= left && x + w <= right + 0.01 || w > plot.w);
     let feet = || [above, below].into_iter().flatten();
     let spot = |(at, x, anchor), foot| Spot { area: Area { x, y: foot - RISE, w, h }, at: (at, foot), anchor };
-    ends.into_iter().flat_map(|end| feet().map(move |foot| spot(end, foot))).collect()
+    places.flat_map(|place| feet().map(move |foot| spot(place, foot))).collect()
 }
 
 /// To the left and to the right of an upright line, at its top and at its bottom.

@@ -135,16 +135,16 @@ impl Figure {
     /// Lets the plots of a row begin at one height, those that stand below one another at one left edge, and squares of a
     /// row be of one size, so that they compare by eye.
     fn align(&mut self, columns: usize, wide: f64) {
-        for row in self.panels.chunks_mut(columns) {
-            let most = row.iter().map(|panel| panel.head(wide)).fold(0.0, f64::max);
-            row.iter_mut().for_each(|panel| panel.top = most);
-        }
         for column in 0..columns {
             let below = self.panels.iter().skip(column).step_by(columns);
             let with_axes = below.filter(|panel| !matches!(panel.body, Body::Network(_)));
             let area = |panel: &Panel| Area { x: 0.0, y: 0.0, w: wide, h: self.tall(panel, wide) };
             let most = with_axes.map(|panel| panel.room(area(panel)).x).fold(0.0, f64::max);
             self.panels.iter_mut().skip(column).step_by(columns).for_each(|panel| panel.left = most);
+        }
+        for row in self.panels.chunks_mut(columns) {
+            let most = row.iter().map(|panel| panel.head(wide)).fold(0.0, f64::max);
+            row.iter_mut().for_each(|panel| panel.top = most);
         }
         let sides: Vec<f64> = self
             .panels
@@ -206,14 +206,15 @@ impl Panel {
         if needless { vec![] } else { entries }
     }
 
+    /// Its title in a panel `width` pixels wide: it begins where the plot does.
     fn title_lines(&self, width: f64) -> Vec<String> {
-        text::wrapped(&self.title, PANEL_TITLE_SIZE, width)
+        text::wrapped(&self.title, PANEL_TITLE_SIZE, width - self.left)
     }
 
     /// What is above the plot: title and legend.
     fn head(&self, width: f64) -> f64 {
         let title = self.title_lines(width).len() as f64 * 16.0;
-        let legend = legend::height(&self.legend(), width);
+        let legend = legend::height(&self.legend(), width - self.left);
         (title + legend + if title + legend > 0.0 { 8.0 } else { 4.0 }).max(self.top)
     }
 
