@@ -59,6 +59,9 @@ pub struct Plot {
     /// The heatmaps of the figure have one range of colours, and one colour bar.
     #[serde(default)]
     pub shared_color: bool,
+    /// The panels have one range of y, that of all their data.
+    #[serde(default)]
+    pub shared_y: bool,
     /// Several panels; each has from the figure what it leaves out.
     #[serde(default)]
     pub panels: Vec<PanelSpec>,
@@ -70,7 +73,7 @@ fn two() -> usize {
 
 impl Stage for Plot {
     const KIND: &'static str = "plot";
-    const VERSION: &'static [(&'static str, u32)] = &[("plot", 2)];
+    const VERSION: &'static [(&'static str, u32)] = &[("plot", 3)];
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let names = tables::wired(given);
@@ -86,10 +89,10 @@ impl Stage for Plot {
         let mut drawn = panels.iter().map(|(_, panel)| charts::panel(panel, inputs)).collect::<Result<Vec<_>, _>>()?;
         let side_by_side = drawn.len() > 1 && self.columns > 1;
         let bar = if self.shared_color { charts::share_colors(&mut drawn) } else { None };
-        let width = self.width.unwrap_or(if side_by_side { 960.0 } else { 640.0 });
-        if self.columns == 1 {
-            charts::align(&mut drawn, width);
+        if self.shared_y {
+            charts::share_y(&mut drawn);
         }
+        let width = self.width.unwrap_or(if side_by_side { 960.0 } else { 640.0 });
         let figure = Figure {
             bar,
             title: self.headline.clone(),

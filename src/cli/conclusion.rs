@@ -10,7 +10,7 @@ use crate::{
     manifest::visible,
     plan::Plan,
     report::Results,
-    run::{Control, Criterion, Finding, Held, Record, Verdict},
+    run::{Control, Criterion, Decided, Finding, Held, Record, Verdict},
 };
 
 /// What a run has to tell at its end.
@@ -23,19 +23,30 @@ pub struct Told {
 /// Significant digits of a measured number.
 const DIGITS: usize = 5;
 
+/// Values that are told of a rule.
+const MOST_VALUES: usize = 6;
+
 /// The order in which outcomes are counted.
 const COUNTED: [&str; 7] = ["ran", "reproduced", "same", "cached", "failed", "skipped", "stopped"];
 
 pub fn conclude(plan: &Plan, record: &Record, told: &Told, results: &Results) {
+    if !(told.verdicts.is_empty() && told.controls.is_empty() && told.findings.is_empty()) {
+        eprintln!();
+    }
     for verdict in &told.verdicts {
         say(&judgement(verdict));
-        criteria(&verdict.decided.criteria).iter().for_each(|line| say(line));
+        reasons(&verdict.decided).iter().for_each(|line| say(line));
     }
-    for control in &told.controls {
+    let (mute, telling): (Vec<_>, Vec<_>) =
+        told.controls.iter().partition(|control| control.finished && control.decided.is_none());
+    for control in telling {
         say(&check(control));
-        control.decided.iter().flat_map(|decided| criteria(&decided.criteria)).for_each(|line| say(&line));
+        control.decided.iter().flat_map(reasons).for_each(|line| say(&line));
     }
-    lines(&told.findings).iter().for_each(|line| say(line));
+    if !mute.is_empty() {
+        say(&format!("controls: {} more finished; what they found stands in the report", mute.len()));
+    }
+    expected(&told.findings).iter().for_each(|line| say(line));
     let (study, page) = (&plan.manifest.study.name.value, results.page());
     let page = page.display();
     let count = |name: &str| record.outcomes.iter().filter(|outcome| outcome.name() == name).count();
@@ -69,6 +80,20 @@ fn judgement(verdict: &Verdict) -> String {
     }
 }
 
+/// What came of each criterion; without any, the rule that decided and what it looked at.
+fn reasons(decided: &Decided) -> Vec<String> {
+    if !decided.criteria.is_empty() {
+        return criteria(&decided.criteria);
+    }
+    let Some(reason) = &decided.reason else { return vec![] };
+    let why = reason.when.as_deref().unwrap_or("no other rule holds");
+    let more = reason.values.len().saturating_sub(MOST_VALUES);
+    let values = reason.values.iter().take(MOST_VALUES).map(|(name, found)| format!("{name} = {}", measured(found)));
+    let values: Vec<String> = values.chain((more > 0).then(|| format!("{more} more"))).collect();
+    let with = if values.is_empty() { String::new() } else { format!(" ({})", values.join(", ")) };
+    vec![format!("  because {why}{with}")]
+}
+
 /// A line for each criterion, the answers below one another.
 fn criteria(criteria: &[Criterion]) -> Vec<String> {
     let widest = criteria.iter().map(|one| one.result.chars().count()).max().unwrap_or(0);
@@ -78,7 +103,7 @@ fn criteria(criteria: &[Criterion]) -> Vec<String> {
             Some(because) => because.clone(),
             None => format!("{}{unit}", measured(&one.value)),
         };
-        format!("  {:widest$}  {}: {found} ({})", one.result, one.name, one.threshold)
+        format!("  {:widest$}  {}: {found} ({})", one.result, one.name, one.demand())
     };
     criteria.iter().map(line).collect()
 }
@@ -86,6 +111,7 @@ fn criteria(criteria: &[Criterion]) -> Vec<String> {
 /// A number at a glance, anything else as a manifest would write it.
 fn measured(found: &Value) -> String {
     match found.as_f64().filter(|_| found.is_f64()) {
+        Some(number) if number.fract() == 0.0 => number.to_string(),
         Some(number) => glance(number, DIGITS),
         None => value(found),
     }
@@ -98,15 +124,24 @@ fn plain(value: &Value) -> String {
 
 /// What a control checks and found, for people.
 fn check(control: &Control) -> String {
-    let found = match (&control.decided, control.finished) {
-        (Some(decided), _) => plain(&decided.verdict),
-        (None, true) => "finished".to_owned(),
-        (None, false) => "not finished".to_owned(),
+    let found = match &control.decided {
+        Some(decided) => plain(&decided.verdict),
+        None => "not finished".to_owned(),
     };
     format!("control {}: {found} ({})", control.cell, control.control)
 }
 
-/// A line for each expectation, and one for all that hold for others than what was measured.
+/// What came of the expectations: how many hold, and each that does not.
+fn expected(findings: &[Finding]) -> Vec<String> {
+    let judged = || findings.iter().filter(|finding| !matches!(finding.held, Held::NotApplicable { .. }));
+    let (held, others): (Vec<_>, Vec<_>) =
+        findings.iter().partition(|finding| matches!(finding.held, Held::Pass { .. }));
+    let count = format!("expectations: {} of {} hold", held.len(), judged().count());
+    let count = judged().next().is_some().then_some(count);
+    count.into_iter().chain(lines(others)).collect()
+}
+
+/// A line for each of these expectations, and one for all that hold for others than what was measured.
 fn lines<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<String> {
     let mut others: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
     let mut lines = vec![];
@@ -123,7 +158,7 @@ fn lines<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<String> {
     lines
 }
 
-/// What an expectation says, for people.
+/// What an expectation says that is not met.
 fn sentence(finding: &Finding) -> String {
     let labels = finding.cell.split_once('[').map(|(_, labels)| labels.trim_end_matches(']').to_owned());
     let picks =

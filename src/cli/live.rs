@@ -54,7 +54,7 @@ struct Line {
 const TICK: Duration = Duration::from_secs(1);
 
 /// What is over sooner gets no line.
-const MOMENT: Duration = Duration::from_millis(250);
+pub const MOMENT: Duration = Duration::from_millis(250);
 
 impl Default for Board {
     fn default() -> Self {

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     conclusion::counted,
-    live::{Doing, Live, waits_for},
+    live::{Doing, Live, MOMENT, waits_for},
     pace::Pace,
 };
 use crate::{
@@ -180,6 +180,10 @@ impl Progress {
             Outcome::Stopped if self.forced[cell] => Some(format!("{id}  stopped; forced again, it begins anew")),
             Outcome::Stopped => Some(format!("{id}  stopped; the next run goes on from its saved units")),
             _ if quiet => None,
+            // On a terminal the last line counts what is over in a moment.
+            Outcome::Ran { seconds } if *seconds < MOMENT.as_secs_f64() && matches!(self.screen, Screen::Live(_)) => {
+                None
+            }
             Outcome::Ran { seconds } => Some(format!("{id}  done in {}", span(*seconds))),
             Outcome::Reproduced { seconds } => Some(format!("{id}  reproduced in {}", span(*seconds))),
             Outcome::Cached | Outcome::Same => holder.map(|holder| format!("{id}  done by {holder}")),

@@ -1,6 +1,6 @@
 //! `assay show`: prints an artifact of a finished stage.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, path::Path};
 
 use assay_cache::Artifact;
 use assay_stages::{Kind, render};
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     manifest::visible,
-    plan::{Cell, Plan},
+    plan::{Cell, From, Plan},
     report::{filled, is_document},
 };
 
@@ -63,7 +63,29 @@ pub fn show(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, E
         (_, false) => visible(&artifact.preview(rows)),
     };
     print(&text)?;
+    if is_tokens(cell, port) && !arguments.json {
+        eprintln!("{}", visible(&in_words(&plan, cell, port, &arguments.study.manifest)));
+    }
     Ok(Exit::DONE)
+}
+
+fn is_tokens(cell: &Cell, port: &str) -> bool {
+    cell.output(Some(port)).is_some_and(|output| output.ty.kind == "tokens")
+}
+
+/// Where the texts stand whose token ids these are: what a `decode` stage reads from here and puts into its port.
+fn in_words(plan: &Plan, cell: &Cell, port: &str, manifest: &Path) -> String {
+    const TEXTS: &str = "texts";
+    let from = |from: &&From| plan.cells[from.cell].id == cell.id && from.port == port;
+    let reads = |other: &&Cell| other.inputs.values().any(|slot| slot.items().iter().any(from));
+    let says = |other: &&Cell| other.output(Some(TEXTS)).is_some_and(|output| output.ty.kind == "table");
+    match plan.cells.iter().filter(reads).find(says) {
+        Some(decoded) => {
+            let quote = if decoded.labels.is_empty() { "" } else { "'" };
+            format!("Token ids. In words: assay show {} {quote}{}{quote}", manifest.display(), decoded.id)
+        }
+        None => "Token ids. A stage of the kind `decode` makes texts of them: `assay stages decode`".to_owned(),
+    }
 }
 
 /// The cell and the output that `STAGE`, `STAGE.PORT` or a cell's id (with or without a port) means.

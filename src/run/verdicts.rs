@@ -22,6 +22,18 @@ pub struct Decided {
     pub verdict: Value,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub criteria: Vec<Criterion>,
+    /// For people; a document says no more than what was decided.
+    #[serde(skip)]
+    pub reason: Option<Reason>,
+}
+
+/// Why a verdict is what it is.
+#[derive(Clone, Debug)]
+pub struct Reason {
+    /// The condition of the rule that decided; none where no rule's held.
+    pub when: Option<String>,
+    /// The values that this condition names, or those of all rules where none held, in the manifest's order.
+    pub values: Vec<(String, Value)>,
 }
 
 /// A demand on a value, and whether it is met.
@@ -37,6 +49,13 @@ pub struct Criterion {
     /// Why it is not testable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub because: Option<String>,
+}
+
+impl Criterion {
+    /// What is demanded of the value: `> 1.3`.
+    pub fn demand(&self) -> &str {
+        self.threshold.strip_prefix("value ").unwrap_or(&self.threshold)
+    }
 }
 
 /// The output whose field of the same name is a verdict.
@@ -77,7 +96,51 @@ pub fn controls(plan: &Plan, entries: &[Option<Entry>], store: &Store) -> Vec<Co
 
 fn decided(entry: &Entry, store: &Store) -> Option<Decided> {
     match store.read(entry.outputs.get(PORT)?).ok()? {
-        Artifact::Record(record) => serde_json::from_value(record).ok(),
+        Artifact::Record(record) => {
+            let reason = reason(&record, &entry.recipe.params);
+            Some(Decided { reason, ..serde_json::from_value(record).ok()? })
+        }
         _ => None,
+    }
+}
+
+fn reason(record: &Value, params: &Value) -> Option<Reason> {
+    let rules = params["rules"].as_array()?;
+    let decided = &rules.get(record["rule"]["index"].as_u64()? as usize)?["when"];
+    let conditions: Vec<&str> = match decided.as_str() {
+        Some(when) => vec![when],
+        None => rules.iter().filter_map(|rule| rule["when"].as_str()).collect(),
+    };
+    let names = params["values"].as_array()?.iter().filter_map(|value| value["name"].as_str());
+    let named = names.filter(|name| conditions.iter().any(|condition| mentions(condition, name)));
+    let values = named.map(|name| (name.to_owned(), record["values"][name].clone())).collect();
+    Some(Reason { when: decided.as_str().map(str::to_owned), values })
+}
+
+/// Whether an expression names a value.
+fn mentions(expression: &str, name: &str) -> bool {
+    expression.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_reason_names_what_its_rules_look_at() {
+        let params = json!({
+            "values": [{ "name": "low" }, { "name": "lowest" }, { "name": "high" }],
+            "rules": [{ "when": "high < 0", "then": "A" }, { "when": "low > 0", "then": "B" }, { "then": "C" }],
+        });
+        let told = |index: usize| {
+            let values = json!({ "low": -1.0, "lowest": -2.0, "high": 3.0 });
+            let reason = reason(&json!({ "rule": { "index": index }, "values": values }), &params).unwrap();
+            (reason.when, reason.values.into_iter().map(|(name, _)| name).collect::<Vec<_>>())
+        };
+        assert_eq!(told(1), (Some("low > 0".to_owned()), vec!["low".to_owned()]));
+        assert_eq!(told(2), (None, vec!["low".to_owned(), "high".to_owned()]));
+        assert!(reason(&json!({ "verdict": "A" }), &params).is_none());
     }
 }

@@ -1,12 +1,12 @@
 //! Bars over categories, side by side where there are several series.
 
 use super::{
-    axes::{self, Side},
+    axes::{self, Obstacle, Side},
     color::{INK, RULE},
     curves::{Point, error_bars},
     legend,
     marks::{Mark, Shape},
-    scale::{Scale, extent, range},
+    scale::{Scale, counted, extent, range},
     spec::{AxisSpec, Hue, LineSpec},
     svg::{Area, Drawing, Stroke},
     text,
@@ -55,8 +55,29 @@ impl Bars {
         });
         let zero = (!y.log).then_some(0.0);
         let all = ends.chain(lines.iter().filter_map(|line| line.y)).chain(zero);
-        let shown = range(extent(all, y), y, 0.05, true);
-        Scale::new(shown, (plot.bottom(), plot.y), y)
+        let shown = range(extent(all.clone(), y), y, 0.05, true);
+        Scale::new(shown, (plot.bottom(), plot.y), y).counting(counted(all))
+    }
+
+    /// Every bar, in pixels.
+    fn areas(&self, plot: Area, y: &Scale) -> impl Iterator<Item = (Area, &BarSeries)> {
+        let category = plot.w / self.categories.len().max(1) as f64;
+        let wide = category * FILL / self.series.len().max(1) as f64;
+        let floor = floor(plot, y);
+        self.series.iter().enumerate().flat_map(move |(s, series)| {
+            let bars = series.values.iter().enumerate().filter(|(_, value)| value.is_finite());
+            bars.map(move |(i, value)| {
+                let left = plot.x + category * (i as f64 + (1.0 - FILL) / 2.0) + wide * s as f64;
+                let end = y.at(*value).clamp(plot.y, plot.bottom());
+                let (w, h) = ((wide - 1.0).max(0.5), (end - floor).abs());
+                (Area { x: left + 0.5, y: end.min(floor), w, h }, series)
+            })
+        })
+    }
+
+    /// What a label should not lie on.
+    pub fn obstacles(&self, plot: Area, y: &Scale) -> Vec<Obstacle> {
+        self.areas(plot, y).map(|(area, _)| Obstacle::patch(area)).collect()
     }
 
     pub fn legend(&self) -> Vec<legend::Entry<'_>> {
@@ -79,21 +100,21 @@ impl Bars {
     }
 
     pub fn draw(&self, drawing: &mut Drawing, plot: Area, y: &Scale) {
+        self.areas(plot, y).for_each(|(area, series)| drawing.bar(area, series.hue.rgb()));
         let category = plot.w / self.categories.len().max(1) as f64;
         let wide = category * FILL / self.series.len().max(1) as f64;
-        let floor = y.at(if y.shows(0.0) { 0.0 } else { y.min }).clamp(plot.y, plot.bottom());
         for (s, series) in self.series.iter().enumerate() {
-            let left = |i: usize| plot.x + category * (i as f64 + (1.0 - FILL) / 2.0) + wide * s as f64;
-            for (i, value) in series.values.iter().enumerate().filter(|(_, value)| value.is_finite()) {
-                let end = y.at(*value).clamp(plot.y, plot.bottom());
-                let area =
-                    Area { x: left(i) + 0.5, y: end.min(floor), w: (wide - 1.0).max(0.5), h: (end - floor).abs() };
-                drawing.bar(area, series.hue.rgb());
-            }
+            let middle = |i: usize| plot.x + category * (i as f64 + (1.0 - FILL) / 2.0) + wide * (s as f64 + 0.5);
             let points = series.values.iter().zip(&series.bands).enumerate();
-            let points = points.map(|(i, (&y, &band))| (left(i) + wide / 2.0, Point { x: 0.0, y, band }));
+            let points = points.map(|(i, (&y, &band))| (middle(i), Point { x: 0.0, y, band }));
             error_bars(drawing, plot, INK, points, y);
         }
+        let floor = floor(plot, y);
         drawing.line((plot.x, floor), (plot.right(), floor), Stroke::solid(RULE, 1.0));
     }
+}
+
+/// The pixel where bars start.
+fn floor(plot: Area, y: &Scale) -> f64 {
+    y.at(if y.shows(0.0) { 0.0 } else { y.min }).clamp(plot.y, plot.bottom())
 }

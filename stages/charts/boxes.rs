@@ -1,7 +1,7 @@
 //! Box plots over categories, side by side where there are several series.
 
 use super::{
-    axes::{self, Side},
+    axes::{self, Obstacle, Side},
     bars::named,
     clip,
     color::{INK, PAPER, RULE, Rgb},
@@ -42,7 +42,7 @@ impl Boxes {
         });
         let all = ends.chain(lines.iter().filter_map(|line| line.y));
         // Above each box stands how many numbers it has.
-        Scale::new(range(extent(all, y), y, 0.1, false), (plot.bottom(), plot.y), y)
+        Scale::new(range(extent(all, y), y, 0.1, true), (plot.bottom(), plot.y), y)
     }
 
     pub fn legend(&self) -> Vec<legend::Entry<'_>> {
@@ -58,15 +58,32 @@ impl Boxes {
         )
     }
 
-    pub fn draw(&self, drawing: &mut Drawing, plot: Area, y: &Scale) {
+    /// Every box with its middle and its width, in pixels.
+    fn places(&self, plot: Area) -> impl Iterator<Item = (f64, f64, &Spread, Rgb)> {
         let category = plot.w / self.categories.len().max(1) as f64;
         let slot = category * FILL / self.series.len().max(1) as f64;
-        for (s, series) in self.series.iter().enumerate() {
-            for (i, one) in series.boxes.iter().enumerate() {
-                let Some(one) = one else { continue };
+        self.series.iter().enumerate().flat_map(move |(s, series)| {
+            let boxes = series.boxes.iter().enumerate().filter_map(|(i, one)| Some((i, one.as_ref()?)));
+            boxes.map(move |(i, one)| {
                 let middle = plot.x + category * (i as f64 + (1.0 - FILL) / 2.0) + slot * (s as f64 + 0.5);
-                draw(drawing, plot, (middle, (slot * 0.82).min(WIDEST)), one, series.hue.rgb(), y);
-            }
+                (middle, (slot * 0.82).min(WIDEST), one, series.hue.rgb())
+            })
+        })
+    }
+
+    /// What a label should not lie on: boxes, whiskers, outliers and counts.
+    pub fn obstacles(&self, plot: Area, y: &Scale) -> Vec<Obstacle> {
+        let whole = |(x, w, one, _): (f64, f64, &Spread, Rgb)| {
+            let lowest = one.outliers.first().copied().unwrap_or(one.low).min(one.low);
+            let (top, bottom) = (count_at(one, plot, y) - f64::from(COUNT_SIZE), y.at(lowest));
+            Obstacle::patch(Area { x: x - w / 2.0, y: top, w, h: bottom - top })
+        };
+        self.places(plot).map(whole).collect()
+    }
+
+    pub fn draw(&self, drawing: &mut Drawing, plot: Area, y: &Scale) {
+        for (middle, width, one, color) in self.places(plot) {
+            draw(drawing, plot, (middle, width), one, color, y);
         }
     }
 }
@@ -99,8 +116,12 @@ fn draw(drawing: &mut Drawing, plot: Area, (x, width): (f64, f64), one: &Spread,
         drawing.circle((x, y.at(*outlier)), 3.0, color);
         drawing.circle((x, y.at(*outlier)), 1.8, PAPER);
     }
-    let highest = one.outliers.last().copied().unwrap_or(one.high).max(one.high);
-    let above = (y.at(highest).min(y.at(one.low)) - 6.0).max(plot.y + 8.0);
     let font = Font { size: COUNT_SIZE, bold: false, color: RULE, anchor: Anchor::Middle, upwards: false };
-    drawing.text((x, above), &format!("n = {}", one.count), font);
+    drawing.text((x, count_at(one, plot, y)), &format!("n = {}", one.count), font);
+}
+
+/// The line on which the number of values stands: above all of them.
+fn count_at(one: &Spread, plot: Area, y: &Scale) -> f64 {
+    let highest = one.outliers.last().copied().unwrap_or(one.high).max(one.high);
+    (y.at(highest).min(y.at(one.low)) - 6.0).max(plot.y + 8.0)
 }

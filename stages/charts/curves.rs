@@ -1,12 +1,12 @@
 //! Lines with bands, and points with error bars, over two numeric axes.
 
 use super::{
-    axes::{self, Side},
+    axes::{self, Obstacle, Side},
     clip,
     color::{RULE, Rgb},
     legend,
     marks::{self, Mark, Shape},
-    scale::{Scale, extent, range},
+    scale::{Scale, counted, extent, range},
     spec::{AxisSpec, Hue, LineSpec, Style},
     svg::{Area, Drawing, Stroke},
 };
@@ -51,9 +51,28 @@ impl Curves {
         let xs = points().map(|p| p.x).chain(lines.iter().filter_map(|line| line.x));
         let edges = |p: &Point| if p.band.is_finite() { [p.y - p.band, p.y + p.band] } else { [p.y; 2] };
         let ys = points().flat_map(edges).chain(lines.iter().filter_map(|line| line.y));
-        let x_range = range(extent(xs, x), x, if self.joined { 0.02 } else { MARGIN }, self.joined);
-        let y_range = range(extent(ys, y), y, MARGIN, self.joined);
-        (Scale::new(x_range, (plot.x, plot.right()), x), Scale::new(y_range, (plot.bottom(), plot.y), y))
+        let x_range = range(extent(xs.clone(), x), x, if self.joined { 0.02 } else { MARGIN }, self.joined);
+        let y_range = range(extent(ys.clone(), y), y, MARGIN, self.joined);
+        let across = Scale::new(x_range, (plot.x, plot.right()), x).counting(counted(xs));
+        (across, Scale::new(y_range, (plot.bottom(), plot.y), y).counting(counted(ys)))
+    }
+
+    /// What a label should not lie on: lines, bands and points.
+    pub fn obstacles(&self, x: &Scale, y: &Scale) -> Vec<Obstacle> {
+        let of = |series: &Series| {
+            let lines = series
+                .runs(x, y, |_| true)
+                .into_iter()
+                .filter(|_| self.joined)
+                .map(|run| Obstacle::Path(run.iter().map(|p| (x.at(p.x), y.at(p.y))).collect()));
+            let points = series.points.iter().filter(|p| x.shows(p.x) && y.shows(p.y)).map(|p| {
+                let (x, y) = (x.at(p.x), y.at(p.y));
+                Obstacle::Path(vec![(x - 3.0, y), (x + 3.0, y)])
+            });
+            let bands = series.outlines(x, y).into_iter().map(Obstacle::Patch);
+            lines.chain(points).chain(bands).collect::<Vec<_>>()
+        };
+        self.series.iter().flat_map(of).collect()
     }
 
     pub fn legend(&self) -> Vec<legend::Entry<'_>> {
@@ -125,11 +144,19 @@ impl Series {
         }
     }
 
-    fn band(&self, drawing: &mut Drawing, plot: Area, x: &Scale, y: &Scale) {
-        for run in self.runs(x, y, |p| p.band.is_finite()) {
+    /// The outlines of the band, or of the error bars.
+    fn outlines(&self, x: &Scale, y: &Scale) -> Vec<Vec<(f64, f64)>> {
+        let outline = |run: Vec<Point>| {
             let upper = run.iter().map(|p| (x.at(p.x), y.at(p.y + p.band)));
             let lower = run.iter().rev().map(|p| (x.at(p.x), low(y, p)));
-            let outline = clip::polygon(&upper.chain(lower).collect::<Vec<_>>(), plot);
+            upper.chain(lower).collect()
+        };
+        self.runs(x, y, |p| p.band.is_finite()).into_iter().map(outline).collect()
+    }
+
+    fn band(&self, drawing: &mut Drawing, plot: Area, x: &Scale, y: &Scale) {
+        for outline in self.outlines(x, y) {
+            let outline = clip::polygon(&outline, plot);
             if outline.len() > 2 {
                 drawing.polygon(&outline, self.hue.rgb(), BAND_OPACITY);
             }

@@ -106,6 +106,8 @@ pub fn panel(spec: &PanelSpec, inputs: &Inputs) -> Result<Panel, Failure> {
         zones: spec.zones.clone().unwrap_or_default(),
         body,
         left: 0.0,
+        top: 0.0,
+        side: f64::INFINITY,
     };
     match panel.body {
         // A circle has no axes.

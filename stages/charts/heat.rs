@@ -136,7 +136,8 @@ impl Heat {
         let any = Scale::new((0.0, 1.0), (plot.y, plot.bottom()), &AxisSpec::default());
         let placed = |line: &&LineSpec| if line.x.is_some() { across.is_some() } else { down.is_some() };
         let lines: Vec<LineSpec> = lines.iter().filter(placed).cloned().collect();
-        axes::fixed_lines(drawing, plot, &lines, across.as_ref(), down.as_ref().unwrap_or(&any));
+        // Cells are everywhere: a label lies on some.
+        axes::fixed_lines(drawing, plot, &lines, (across.as_ref(), down.as_ref().unwrap_or(&any)), vec![]);
     }
 
     /// The values as they are seen, from the upper left.
@@ -192,7 +193,7 @@ impl Heat {
         let Shades { min, max, .. } = self.shades();
         let axis = AxisSpec::default();
         let scale = Scale::new((min, max), (bar.bottom(), bar.y), &axis);
-        axes::ticks(&scale, &axis, axes::fitting(bar.h, 44.0))
+        axes::ticks(&scale, &axis, axes::fitting(bar.h, 56.0))
     }
 
     /// The colour bar to the right of what is drawn in `plot`.

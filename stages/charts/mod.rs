@@ -64,8 +64,11 @@ pub struct Panel {
     pub lines: Vec<LineSpec>,
     pub zones: Vec<ZoneSpec>,
     pub body: Body,
-    /// The room that its left side has at least.
+    /// The room that its left side and its head have at least: what its neighbours need.
     pub left: f64,
+    pub top: f64,
+    /// How large its matrix is at most, if that is a square: as large as its neighbours'.
+    pub side: f64,
 }
 
 pub enum Body {
@@ -83,25 +86,27 @@ pub fn share_colors(panels: &mut [Panel]) -> Option<Heat> {
     )
 }
 
-/// Lets the plots of panels that stand below one another begin at one place, so that their x can be compared.
-pub fn align(panels: &mut [Panel], width: f64) {
-    let area = Area { x: 0.0, y: 0.0, w: width, h: 300.0 };
-    let rooms = panels.iter().filter(|panel| !matches!(panel.body, Body::Network(_))).map(|panel| panel.room(area).x);
-    let most = rooms.fold(0.0, f64::max);
-    panels.iter_mut().for_each(|panel| panel.left = most);
+/// Gives panels with a numeric y one range of it, so that heights compare across them.
+pub fn share_y(panels: &mut [Panel]) {
+    let ranges = panels.iter().filter_map(Panel::y_range);
+    let Some((min, max)) = ranges.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) else { return };
+    for panel in panels {
+        (panel.y.min, panel.y.max) = (Some(min), Some(max));
+    }
 }
 
 impl Figure {
     /// The SVG document.
-    pub fn draw(&self) -> String {
+    pub fn draw(mut self) -> String {
         let columns = self.columns.clamp(1, self.panels.len().max(1));
         let beside = self.bar.as_ref().map_or(0.0, Heat::right_room);
         let inner = self.width - 2.0 * EDGE - beside;
         let wide = (inner - BETWEEN * (columns - 1) as f64) / columns as f64;
         let title = text::wrapped(&self.title, TITLE_SIZE, self.width - 2.0 * EDGE);
         let top = EDGE + if title.is_empty() { 0.0 } else { TITLE_LINE * title.len() as f64 + 6.0 };
+        self.align(columns, wide);
         let rows: Vec<&[Panel]> = self.panels.chunks(columns).collect();
-        let tall = |panel: &Panel| self.height.unwrap_or_else(|| panel.height(wide));
+        let tall = |panel: &Panel| self.tall(panel, wide);
         let heights: Vec<f64> = rows.iter().map(|row| row.iter().map(tall).fold(0.0, f64::max)).collect();
         let gaps = BETWEEN * (rows.len().max(1) - 1) as f64;
         let mut drawing = Drawing::new(self.width, (top + heights.iter().sum::<f64>() + gaps + EDGE).ceil());
@@ -121,6 +126,35 @@ impl Figure {
             bar.color_bar(&mut drawing, beside);
         }
         drawing.finish(&self.spoken())
+    }
+
+    fn tall(&self, panel: &Panel, wide: f64) -> f64 {
+        self.height.unwrap_or_else(|| panel.height(wide))
+    }
+
+    /// Lets the plots of a row begin at one height, those that stand below one another at one left edge, and squares of a
+    /// row be of one size, so that they compare by eye.
+    fn align(&mut self, columns: usize, wide: f64) {
+        for column in 0..columns {
+            let below = self.panels.iter().skip(column).step_by(columns);
+            let with_axes = below.filter(|panel| !matches!(panel.body, Body::Network(_)));
+            let area = |panel: &Panel| Area { x: 0.0, y: 0.0, w: wide, h: self.tall(panel, wide) };
+            let most = with_axes.map(|panel| panel.room(area(panel)).x).fold(0.0, f64::max);
+            self.panels.iter_mut().skip(column).step_by(columns).for_each(|panel| panel.left = most);
+        }
+        for row in self.panels.chunks_mut(columns) {
+            let most = row.iter().map(|panel| panel.head(wide)).fold(0.0, f64::max);
+            row.iter_mut().for_each(|panel| panel.top = most);
+        }
+        let sides: Vec<f64> = self
+            .panels
+            .iter()
+            .map(|panel| panel.square(wide, self.tall(panel, wide)).unwrap_or(f64::INFINITY))
+            .collect();
+        for (row, sides) in self.panels.chunks_mut(columns).zip(sides.chunks(columns)) {
+            let least = sides.iter().copied().fold(f64::INFINITY, f64::min);
+            row.iter_mut().for_each(|panel| panel.side = least);
+        }
     }
 
     /// What a screen reader says: the title, else what the first panel shows.
@@ -172,15 +206,16 @@ impl Panel {
         if needless { vec![] } else { entries }
     }
 
+    /// Its title in a panel `width` pixels wide: it begins where the plot does.
     fn title_lines(&self, width: f64) -> Vec<String> {
-        text::wrapped(&self.title, PANEL_TITLE_SIZE, width)
+        text::wrapped(&self.title, PANEL_TITLE_SIZE, width - self.left)
     }
 
     /// What is above the plot: title and legend.
     fn head(&self, width: f64) -> f64 {
         let title = self.title_lines(width).len() as f64 * 16.0;
-        let legend = legend::height(&self.legend(), width);
-        title + legend + if title + legend > 0.0 { 8.0 } else { 4.0 }
+        let legend = legend::height(&self.legend(), width - self.left);
+        (title + legend + if title + legend > 0.0 { 8.0 } else { 4.0 }).max(self.top)
     }
 
     /// Where data are drawn in a panel that fills `area`: a square where the matrix should be one.
@@ -188,11 +223,29 @@ impl Panel {
         let room = self.room(area);
         match &self.body {
             Body::Heat(heat) if heat.square() => {
-                let side = room.w.min(room.h);
+                let side = room.w.min(room.h).min(self.side);
                 Area { w: side, h: side, ..room }
             }
             _ => room,
         }
+    }
+
+    /// The side of its matrix, where that is a square.
+    fn square(&self, w: f64, h: f64) -> Option<f64> {
+        let heat = matches!(&self.body, Body::Heat(heat) if heat.square());
+        heat.then(|| self.plot(Area { x: 0.0, y: 0.0, w, h }).w)
+    }
+
+    /// The range that its y shows.
+    fn y_range(&self) -> Option<(f64, f64)> {
+        let any = Area { x: 0.0, y: 0.0, w: 100.0, h: 100.0 };
+        let scale = match &self.body {
+            Body::Curves(curves) => curves.scales(any, &self.x, &self.y, &self.lines).1,
+            Body::Bars(bars) => bars.scale(any, &self.y, &self.lines),
+            Body::Boxes(boxes) => boxes.scale(any, &self.y, &self.lines),
+            Body::Network(_) | Body::Heat(_) => return None,
+        };
+        Some((scale.min, scale.max))
     }
 
     /// What titles, legend, labels and colour bar leave of `area`.
@@ -245,7 +298,7 @@ impl Panel {
                 axes::zones(drawing, plot, &self.zones, Some(&x), &y);
                 axes::grid(drawing, plot, &beside);
                 axes::zone_labels(drawing, plot, &self.zones, Some(&x), &y);
-                axes::fixed_lines(drawing, plot, &self.lines, Some(&x), &y);
+                axes::fixed_lines(drawing, plot, &self.lines, (Some(&x), &y), curves.obstacles(&x, &y));
                 curves.draw(drawing, plot, &x, &y);
                 axes::spines(drawing, plot);
             }
@@ -255,7 +308,7 @@ impl Panel {
                 axes::grid(drawing, plot, &beside);
                 bars.draw(drawing, plot, &y);
                 axes::zone_labels(drawing, plot, &self.zones, None, &y);
-                axes::fixed_lines(drawing, plot, &self.lines, None, &y);
+                axes::fixed_lines(drawing, plot, &self.lines, (None, &y), bars.obstacles(plot, &y));
                 axes::spines(drawing, plot);
             }
             Body::Boxes(boxes) => {
@@ -263,7 +316,7 @@ impl Panel {
                 axes::zones(drawing, plot, &self.zones, None, &y);
                 axes::grid(drawing, plot, &beside);
                 axes::zone_labels(drawing, plot, &self.zones, None, &y);
-                axes::fixed_lines(drawing, plot, &self.lines, None, &y);
+                axes::fixed_lines(drawing, plot, &self.lines, (None, &y), boxes.obstacles(plot, &y));
                 boxes.draw(drawing, plot, &y);
                 axes::spines(drawing, plot);
             }

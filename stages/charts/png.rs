@@ -79,10 +79,11 @@ fn rect(element: &Element, scale: f32) -> Result<Primitive, String> {
     Ok(Primitive::Rect { x, y, width, height, fill, stroke, stroke_width, opacity: None })
 }
 
-/// Edges on whole pixels of the picture, so that neighbouring cells leave no seam.
+/// Edges on whole pixels of the picture, so that neighbouring cells leave no seam: half a pixel is one also where
+/// `x + w` has lost its last digit.
 fn snapped([x, y, w, h]: [f64; 4], scale: f32) -> [f64; 4] {
     let scale = f64::from(scale);
-    let snap = |v: f64| (v * scale).round() / scale;
+    let snap = |v: f64| (v * scale + 1e-6).round() / scale;
     [snap(x), snap(y), snap(x + w) - snap(x), snap(y + h) - snap(y)]
 }
 

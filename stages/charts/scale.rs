@@ -8,7 +8,17 @@ pub struct Scale {
     pub min: f64,
     pub max: f64,
     log: bool,
+    /// What it shows is counted: there is no tick at two and a half.
+    whole: bool,
     pixels: (f64, f64),
+}
+
+/// Whether all values are whole numbers, and far enough apart that ticks at such are enough.
+pub fn counted(values: impl Iterator<Item = f64>) -> bool {
+    let all = values.filter(|value| value.is_finite()).try_fold(None, |range: Option<(f64, f64)>, v| {
+        (v.fract() == 0.0).then(|| Some(range.map_or((v, v), |(min, max)| (min.min(v), max.max(v)))))
+    });
+    all.flatten().is_some_and(|(min, max)| max - min >= 2.0)
 }
 
 /// The least and the largest of the values that `axis` can show.
@@ -45,7 +55,12 @@ impl Scale {
     /// A scale that shows `range` between two pixels.
     pub fn new(range: (f64, f64), pixels: (f64, f64), axis: &AxisSpec) -> Self {
         let pixels = if axis.reverse { (pixels.1, pixels.0) } else { pixels };
-        Self { min: range.0, max: range.1, log: axis.log, pixels }
+        Self { min: range.0, max: range.1, log: axis.log, whole: false, pixels }
+    }
+
+    /// The same, its ticks at whole numbers alone where it shows such.
+    pub fn counting(self, whole: bool) -> Self {
+        Self { whole, ..self }
     }
 
     /// The pixel of a value; NaN for what the scale cannot show.
@@ -70,13 +85,13 @@ impl Scale {
                 let decimals = values.iter().map(|value| decimals_of(*value)).max().unwrap_or(0);
                 values.iter().filter(|v| self.shows(**v)).map(|v| (*v, fixed(*v, decimals))).collect()
             }
-            None if self.log && self.max / self.min >= 10.0 => self.powers_of_ten(about),
+            None if self.log && self.max / self.min >= 10.0 => self.decades(about),
             None => self.round_steps(about),
         }
     }
 
     fn round_steps(&self, about: usize) -> Vec<(f64, String)> {
-        let step = round_step((self.max - self.min) / about.max(1) as f64);
+        let step = round_step((self.max - self.min) / about.max(1) as f64, self.whole);
         let (first, last) = ((self.min / step - 1e-9).ceil() as i64, (self.max / step + 1e-9).floor() as i64);
         let exponent = step.log10().floor() as i32;
         if !(-4..5).contains(&exponent) {
@@ -86,28 +101,37 @@ impl Scale {
         (first..=last).map(|i| (i as f64 * step, fixed(i as f64 * step, decimals))).collect()
     }
 
-    fn powers_of_ten(&self, about: usize) -> Vec<(f64, String)> {
+    /// Powers of ten; where there are hardly any, twice and five times them too.
+    fn decades(&self, about: usize) -> Vec<(f64, String)> {
         let (first, last) = ((self.min.log10() - 1e-9).ceil() as i32, (self.max.log10() + 1e-9).floor() as i32);
+        if last - first < 2 {
+            let between = (first - 1..=last).flat_map(|power| [1.0, 2.0, 5.0].map(|times| (times, power)));
+            let ticks = between.map(|(times, power)| (times * 10f64.powi(power), product(times, power)));
+            return ticks.filter(|(value, _)| self.shows(*value)).collect();
+        }
         let every = ((last - first) as usize / about.max(1) + 1) as i32;
-        (first..=last)
-            .filter(|power| power.rem_euclid(every) == 0)
-            .map(|power| {
-                let label = if (-3..4).contains(&power) {
-                    fixed(10f64.powi(power), (-power).max(0) as usize)
-                } else {
-                    format!("10{}", superscript(power))
-                };
-                (10f64.powi(power), label)
-            })
-            .collect()
+        let powers = (first..=last).filter(|power| power.rem_euclid(every) == 0);
+        powers.map(|power| (10f64.powi(power), product(1.0, power))).collect()
     }
 }
 
-/// The one of 1, 2, 2.5, 5 and 10 times a power of ten that is nearest to `rough`, by ratio.
-fn round_step(rough: f64) -> f64 {
+/// Some times a power of ten, written out where that is short.
+fn product(times: f64, power: i32) -> String {
+    match power {
+        -3..4 => fixed(times * 10f64.powi(power), (-power).max(0) as usize),
+        _ if times == 1.0 => format!("10{}", superscript(power)),
+        _ => format!("{times}×10{}", superscript(power)),
+    }
+}
+
+/// The one of 1, 2, 2.5, 5 and 10 times a power of ten that is nearest to `rough`, by ratio; of those that are `whole`, where
+/// that is asked.
+fn round_step(rough: f64, whole: bool) -> f64 {
     let power = 10f64.powf(rough.log10().floor());
-    let ratio = |m: f64| (m * power / rough).ln().abs();
-    [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().min_by(|a, b| ratio(*a).total_cmp(&ratio(*b))).unwrap_or(1.0) * power
+    let ratio = |step: f64| (step / rough).ln().abs();
+    let steps = [1.0, 2.0, 2.5, 5.0, 10.0].map(|times| times * power).into_iter();
+    let steps = steps.filter(|step| !whole || (*step >= 1.0 && step.fract() == 0.0));
+    steps.min_by(|a, b| ratio(*a).total_cmp(&ratio(*b))).unwrap_or(1.0)
 }
 
 /// How many decimals a round number needs, at most six.
@@ -160,6 +184,27 @@ mod tests {
         assert_eq!(labels(0.0, 128.0, false), ["0", "25", "50", "75", "100", "125"]);
         assert_eq!(labels(0.0, 4e-6, false)[1], "1×10⁻⁶");
         assert_eq!(labels(0.001, 100_000.0, true).last().map(String::as_str), Some("10⁴"));
+    }
+
+    #[test]
+    fn a_short_logarithmic_axis_has_ticks_between_its_powers() {
+        assert_eq!(labels(0.004, 0.12, true), ["0.005", "0.01", "0.02", "0.05", "0.1"]);
+        assert_eq!(labels(1.5e4, 2.5e5, true), ["2×10⁴", "5×10⁴", "10⁵", "2×10⁵"]);
+        assert_eq!(labels(0.004, 2.0, true), ["0.01", "0.1", "1"]);
+    }
+
+    #[test]
+    fn what_is_counted_has_whole_ticks() {
+        let axis = AxisSpec::default();
+        let ticks = |range, whole| {
+            let ticks = Scale::new(range, (0.0, 100.0), &axis).counting(whole).ticks(None, 5);
+            ticks.into_iter().map(|(_, label)| label).collect::<Vec<_>>()
+        };
+        assert_eq!(ticks((0.0, 13.0), true), ["0", "2", "4", "6", "8", "10", "12"]);
+        assert_eq!(ticks((0.0, 13.0), false), ["0.0", "2.5", "5.0", "7.5", "10.0", "12.5"]);
+        assert_eq!(ticks((0.0, 3.2), true), ["0", "1", "2", "3"]);
+        let whole = |values: &[f64]| counted(values.iter().copied());
+        assert!(whole(&[13.0, 5.0, f64::NAN]) && !whole(&[1.0, 2.5, 9.0]) && !whole(&[0.0, 1.0]) && !whole(&[]));
     }
 
     #[test]

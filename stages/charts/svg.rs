@@ -101,8 +101,11 @@ impl Drawing {
         self.body.push_str("</g>\n");
     }
 
-    /// A filled rectangle whose edges are not smoothed, so that neighbours leave no seam.
+    /// A filled rectangle whose edges are not smoothed, and are rounded where they are and not by its size, so that
+    /// neighbours leave no seam.
     pub fn cell(&mut self, area: Area, fill: Rgb) {
+        let [x, y, right, bottom] = [area.x, area.y, area.right(), area.bottom()].map(hundredths);
+        let area = Area { x, y, w: right - x, h: bottom - y };
         let _ = writeln!(self.body, r#"<rect{} fill="{fill}" shape-rendering="crispEdges"/>"#, place(area));
     }
 
@@ -174,8 +177,12 @@ fn list(points: &[(f64, f64)]) -> String {
 
 /// At most two decimals: a hundredth of a pixel is seen by nobody.
 pub fn number(value: f64) -> String {
-    let rounded = (value * 100.0).round() / 100.0;
+    let rounded = hundredths(value);
     if rounded == 0.0 { "0".to_owned() } else { rounded.to_string() }
+}
+
+fn hundredths(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
 }
 
 /// Text as XML; control characters, which XML cannot hold, are left out.

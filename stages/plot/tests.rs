@@ -4,6 +4,7 @@ mod curves;
 mod matrices;
 mod mistakes;
 mod networks;
+mod panels;
 
 use std::sync::Arc;
 

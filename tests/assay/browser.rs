@@ -66,7 +66,7 @@ const look = (frame) => {
     background: view.getComputedStyle(document.body).backgroundColor,
     width: document.documentElement.clientWidth,
     scrolls: document.documentElement.scrollWidth,
-    images: [...document.images].map((image) => ({ alt: image.alt, width: image.naturalWidth, shown: image.getBoundingClientRect().width })),
+    images: [...document.images].map((image) => ({ alt: image.alt, width: image.naturalWidth, shown: (image.closest(".scroll") ?? image).getBoundingClientRect().width })),
     text: document.body.innerText,
     contrast: contrast(document, view),
     sorted,

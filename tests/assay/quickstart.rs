@@ -43,6 +43,22 @@ fn the_quickstart_runs_to_its_verdicts_and_then_does_nothing() {
     let copied = given[1..24].iter().zip(&written).filter(|(a, b)| a == b).count();
     assert!(copied > 20, "{said}");
     assert_eq!(in_state(&run(), "ran"), [""; 0]);
+    // For people, a run ends with its verdicts, why they are what they are, and how many expectations hold.
+    let told = sandbox.assay(&["run", manifest.to_str().unwrap(), "--offline"]).stderr;
+    let all = held.len();
+    for line in [
+        "  because score >= 0.7 and best_of_the_others < score / 2 (score = 0.74101, best_of_the_others = 0.19315)\n",
+        &format!("expectations: {all} of {all} hold\n"),
+    ] {
+        assert!(told.contains(line), "{told}");
+    }
+    // Token ids say nothing to people: what does is named.
+    let shown = sandbox.assay(&["show", manifest.to_str().unwrap(), "written.tokens"]);
+    assert!(
+        shown.stdout.contains("\"sequences\"") && shown.stderr.ends_with("quickstart.toml said\n"),
+        "{}",
+        shown.stderr
+    );
 }
 
 /// The weights are those that README's page of models and the manifest's expectations speak of.

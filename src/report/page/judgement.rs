@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     known::{Known, Made, Stamp},
-    number::Shown,
+    number::{Shown, with_minus},
     records,
 };
 use crate::run::{Criterion, Finding, Held, findings};
@@ -139,6 +139,7 @@ fn verdict(known: &Known, made: &Made) -> VerdictView {
 fn criteria(record: &Value) -> Vec<CriterionView> {
     let criteria = serde_json::from_value::<Vec<Criterion>>(record["criteria"].clone()).unwrap_or_default();
     let view = |one: Criterion| CriterionView {
+        threshold: with_minus(one.demand()),
         value: Shown::json(&one.value),
         class: match one.result.as_str() {
             "SUCCESS" => "pass",
@@ -147,7 +148,6 @@ fn criteria(record: &Value) -> Vec<CriterionView> {
         },
         name: one.name,
         unit: one.unit,
-        threshold: one.threshold,
         result: one.result,
         because: one.because,
     };
@@ -219,11 +219,13 @@ pub fn controls(known: &Known, made: &[Made]) -> Vec<ControlView> {
         .collect()
 }
 
-/// The expectations; while the run `goes_on`, none is held against anything yet.
+/// The expectations, those that fail first; while the run `goes_on`, none is held against anything yet.
 pub fn expectations(known: &Known, goes_on: bool) -> Vec<FindingView> {
     let nothing = vec![None; known.entries.len()];
     let entries = if goes_on { &nothing } else { known.entries };
-    findings(known.plan, entries, known.store).iter().map(|finding| expectation(known, finding)).collect()
+    let mut findings = findings(known.plan, entries, known.store);
+    findings.sort_by_key(|finding| !matches!(finding.held, Held::Fail { .. }));
+    findings.iter().map(|finding| expectation(known, finding)).collect()
 }
 
 fn expectation(known: &Known, finding: &Finding) -> FindingView {
@@ -237,7 +239,7 @@ fn expectation(known: &Known, finding: &Finding) -> FindingView {
         what: what(finding),
         expected: glance(&finding.expected),
         tolerance: tolerance(finding),
-        difference: found.and_then(|found| difference(found, &finding.expected)).map(Shown::number),
+        difference: found.and_then(|found| difference(found, &finding.expected)).map(Shown::roughly),
         found: found.filter(|found| !found.is_null()).map(glance),
         held,
         because,

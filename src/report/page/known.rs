@@ -94,9 +94,10 @@ impl Made<'_> {
         }
     }
 
-    /// `region=early,sigma=0.1`; nothing without axes.
+    /// `region=early, sigma=0.1`; nothing without axes.
     pub fn labels(&self) -> Option<String> {
-        self.cell.folder().map(str::to_owned)
+        let labels: Vec<_> = self.cell.labels.iter().map(|(axis, label)| format!("{axis}={label}")).collect();
+        (!labels.is_empty()).then(|| labels.join(", "))
     }
 }
 

@@ -25,6 +25,13 @@ impl Shown {
         Self::with_decimals(value, None)
     }
 
+    /// A number of which the size alone matters: a deviation.
+    pub fn roughly(value: f64) -> Self {
+        let text = typeset(&glance(value + 0.0, 2));
+        let full = shortest(value);
+        Self { full: (full != text).then_some(full), text, number: true }
+    }
+
     /// A number with as many decimals as others of its column have.
     pub fn with_decimals(value: f64, decimals: Option<usize>) -> Self {
         let full = shortest(value);
@@ -96,6 +103,19 @@ fn shortest(value: f64) -> String {
     }
 }
 
+/// A text with minus signs before its negative numbers.
+pub fn with_minus(text: &str) -> String {
+    let mut signed = String::with_capacity(text.len());
+    let mut before = ' ';
+    for (at, character) in text.char_indices() {
+        let follows_number = text[at + character.len_utf8()..].starts_with(|next: char| next.is_ascii_digit());
+        let is_sign = character == '-' && follows_number && matches!(before, ' ' | '(' | '[' | ',');
+        signed.push(if is_sign { '−' } else { character });
+        before = character;
+    }
+    signed
+}
+
 /// With a minus sign as wide as the plus and the digits.
 fn signed(text: String) -> String {
     match text.strip_prefix('-') {
@@ -117,6 +137,13 @@ mod tests {
         assert_eq!([-1.5e-9, f64::NAN, f64::NEG_INFINITY, 0.0].map(shown), ["−1.5 × 10⁻⁹", "NaN", "−∞", "0"]);
         assert_eq!(Shown::number(0.1 + 0.2).full.as_deref(), Some("0.30000000000000004"));
         assert_eq!(Shown::number(0.25).full, None);
+    }
+
+    #[test]
+    fn a_deviation_is_shown_roughly_and_texts_have_minus_signs() {
+        let shown = |value: f64| Shown::roughly(value).text;
+        assert_eq!([3.0838e-8, -0.25, 0.0].map(shown), ["3.1 × 10⁻⁸", "−0.25", "0"]);
+        assert_eq!(with_minus("-3.5 ± 0.2, x-1, 2024-01"), "−3.5 ± 0.2, x-1, 2024-01");
     }
 
     #[test]

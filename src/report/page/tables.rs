@@ -16,6 +16,8 @@ pub struct TableView {
     pub name: String,
     pub columns: Vec<ColumnView>,
     pub rows: Vec<Vec<Shown>>,
+    /// `540 rows × 7 columns`.
+    pub size: String,
     /// What is left out, and where it is.
     pub note: Option<String>,
     pub links: Vec<Link>,
@@ -75,6 +77,7 @@ fn view(known: &Known, cells: &[Made], left: usize) -> TableView {
         name: first.name(known.plan),
         columns: vec![],
         rows: vec![],
+        size: String::new(),
         note: None,
         links: links(known, cells),
         stamp: single.then(|| known.stamp(first.index, first.entry)),
@@ -93,6 +96,8 @@ fn view(known: &Known, cells: &[Made], left: usize) -> TableView {
             Err(error) => view.broken.push(format!("{}: {error}", made.cell.id)),
         }
     }
+    let some = |count: usize, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+    view.size = format!("{} × {}", some(of_all, "row"), some(view.columns.len(), "column"));
     view.note = (view.rows.len() < of_all).then(|| match single {
         true => format!("The first {} of {of_all} rows.", view.rows.len()),
         false => format!("{} of {of_all} rows, at most the first {most} of each cell.", view.rows.len()),
