@@ -36,7 +36,7 @@ pub struct Phiid {
     /// The lag between past and future, in steps.
     #[serde(default = "one")]
     pub tau: NonZeroUsize,
-    /// Whether each prompt is decomposed by itself or all of them at once.
+    /// Whether each prompt is decomposed by itself (the default) or all of them at once.
     #[serde(default, skip_serializing_if = "are_apart")]
     pub prompts: Prompts,
     /// What the redundancy of two sources is.
@@ -57,11 +57,11 @@ pub enum Prompts {
     /// Each by itself: a result is the mean over prompts.
     #[default]
     Apart,
-    /// As one series of all prompts, with one mean and one covariance. It is made of the pairs of moments, `tau` steps
-    /// apart, of each prompt: none reaches from one prompt into the next, as `tau` pairs at each border would if the series
-    /// were laid end to end, though the end of one prompt tells nothing about the beginning of another. So the order of
-    /// prompts does not matter. A level in which prompts differ lasts, and counts as information. `count` is 1 then, or 0;
-    /// a node that is not finite in some prompt is degenerate in the whole series.
+    /// As one series, with one mean and one covariance, of the pairs of moments `tau` steps apart of each prompt. None reaches
+    /// from one prompt into the next, as `tau` pairs at each border would if the series were laid end to end: the end of
+    /// one prompt tells nothing about the beginning of another, and the order of prompts should not matter. A level in
+    /// which prompts differ lasts, and counts as information. `count` is 1, or 0; a node that is not finite in one
+    /// prompt is degenerate in all.
     Concatenated,
 }
 
