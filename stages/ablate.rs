@@ -1,9 +1,11 @@
 //! `ablate`: take heads away one after the other, and see how fast a model forgets what it would have said.
 //!
-//! `ablate/ranking.rs` reads the order, `ablate/curves.rs` makes units and tables of what was measured.
+//! `ablate/ranking.rs` reads the order, `ablate/removal.rs` makes the model without its first heads, `ablate/curves.rs` units
+//! and tables of what was measured.
 
 mod curves;
 mod ranking;
+mod removal;
 
 use assay_cache::Artifact;
 use schemars::JsonSchema;
@@ -16,8 +18,8 @@ use crate::{
     lm::{
         self, Model, ModelFacts, Session,
         batching::BatchSize,
-        donor::{Align, Asked, Donor, Need},
-        edit::{self, Change, Edit, Op},
+        donor::{Align, Asked, Need},
+        edit::{Change, Edit},
         probe::{self, Material, Probe},
         site::Site,
         teacher::{Forced, Predictions, Reading},
@@ -31,6 +33,7 @@ use crate::{
 };
 use curves::{Curve, DIVERGENCES, PREDICTIONS, SEED, by_order, divergences, predictions, readings, summary, unit};
 use ranking::ranked;
+use removal::{Ablation, Without};
 
 /// Prompts in one unit: fixed, so that what is saved does not depend on the batch.
 const BLOCK: usize = 4;
@@ -38,10 +41,10 @@ const BLOCK: usize = 4;
 /// Do the heads that a ranking puts first matter most?
 ///
 /// Heads are removed cumulatively, in the order of the ranking and in random orders: their output z is set to zero at
-/// every position, prompt included; or to what else `op` says, from the input `values`. The model reads what the
-/// unablated one wrote (teacher forcing), and KL(original ‖ ablated) in nats over the whole vocabulary is taken for each
-/// distribution that predicts a new token, averaged over a text's tokens and then over texts. No heads and all heads
-/// are always among the steps.
+/// every position, prompt included; or to what else `op` says, from the input `values`; or they stay, with noise on their
+/// weights. The model reads what the unablated one wrote (teacher forcing), and KL(original ‖ ablated) in nats over the
+/// whole vocabulary is taken for each distribution that predicts a new token, averaged over a text's tokens and then over
+/// texts. No heads and all heads are always among the steps.
 ///
 /// Outputs: `curve` (num_heads_removed, mean_kl_div, std_kl_div, order_type): for the ranking's order (`synergistic`, or
 /// the column in `by`) the standard deviation is over texts, for `random` over the random orders, both with ddof 0;
@@ -66,7 +69,12 @@ pub struct Ablate {
     /// With `resample`: from where positions are counted.
     #[serde(default)]
     pub align: Align,
-    /// With `resample`: what the permutation of prompts depends on.
+    /// With `noise`: its standard deviation, in units of the standard deviation of the numbers that the head has in the
+    /// matrix (those of its rows of W_Q, those of its columns of W_O). 0 leaves the model as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub std: Option<f64>,
+    /// With `resample`: what the permutation of prompts depends on. With `noise`: what the noise depends on, beside layer and
+    /// head.
     pub seed: Seed,
     /// What is changed inside the model in every pass, with and without those heads.
     #[serde(default)]
@@ -91,6 +99,12 @@ pub enum Removal {
     Mean,
     /// Its output is that of another prompt, as the edit `resample` has it: `values` is a raw capture of `z`.
     Resample,
+    /// It stays, and Gaussian noise is added to its weights: to the rows of W_Q that make its queries (of the map behind the
+    /// small vector, where attention is latent and squeezes them), and to the columns of W_O that read its output `z`. Its
+    /// biases, its keys and values, which it may share with others, and norms stay as they are. A head has the same noise at
+    /// each step, in each order and for each text. In bf16 and f16 the sum is rounded to the type, as a checkpoint would
+    /// hold it: noise far below a weight's last digit is lost.
+    Noise,
 }
 
 /// (layer, head in layer)
@@ -101,12 +115,6 @@ struct Order {
     /// None: the ranking's own.
     seed: Option<u64>,
     heads: Vec<Head>,
-}
-
-/// What happens in every pass, and to removed heads.
-struct Ablation {
-    edits: Vec<Change>,
-    op: Op,
 }
 
 /// The stage's own inputs.
@@ -129,6 +137,7 @@ impl Stage for Ablate {
         let facts = probe::facts(given.one("model"));
         let mut found = probe::mistakes(&self.edits, &[], (&OWN, &[]), given, facts.as_ref());
         found.extend(facts.as_ref().and_then(ModelFacts::prediction_mistake));
+        found.extend(self.std_mistake());
         let values = self.values();
         if let (Some(need), Some(facts), Some(arrived)) = (&values, &facts, given.one(VALUES)) {
             found.extend(Asked::of(facts, Site::Z, &Select::All, &Select::All).mistakes(need, arrived));
@@ -186,8 +195,9 @@ impl Stage for Ablate {
         let labels: Vec<String> = sequences.iter().map(|sequence| sequence.id.clone()).collect();
         probe::refuse_absent_positions(&self.edits, &[], longest)?;
         let probe = Probe::new(&self.edits, &[], &model.facts, &Material { inputs, prompts: &labels })?;
-        let ablation = Ablation { edits: probe.changes, op: self.removal(inputs, &model.facts, labels.len())? };
-        let curves = self.curves(&model, &sequences, &orders, &ablation, ctx)?;
+        let removed = self.removed(inputs, &model.facts, labels.len())?;
+        let ablation = Ablation { model: &model, edits: probe.changes, removed };
+        let curves = self.curves(&sequences, &orders, &ablation, ctx)?;
         let own: Vec<(&Order, &Curve)> = orders.iter().zip(&curves).collect();
         let rows = summary(&own, self.by.as_deref().unwrap_or(RANKED));
         Ok(Outputs::default()
@@ -197,11 +207,16 @@ impl Stage for Ablate {
             .note("batch", json!(self.rows(&model, &sequences))))
     }
 
-    /// Only resampling draws from its seed and lays texts side by side.
+    /// Only resampling and noise draw from their seed, and only resampling lays texts side by side.
     fn keyed(&self) -> Value {
         let mut params = json!(self);
-        if let (true, Some(fields)) = (self.op != Removal::Resample, params.as_object_mut()) {
-            ["seed", "align"].iter().for_each(|unused| drop(fields.remove(*unused)));
+        let unused: &[&str] = match self.op {
+            Removal::Zero | Removal::Mean => &["seed", "align"],
+            Removal::Noise => &["align"],
+            Removal::Resample => &[],
+        };
+        if let Some(fields) = params.as_object_mut() {
+            unused.iter().for_each(|unused| drop(fields.remove(*unused)));
         }
         params
     }
@@ -216,31 +231,30 @@ impl Ablate {
         lacks.then(|| Mistake::new("by", no_column(by, &arrived.from, columns.iter().copied())))
     }
 
+    /// A standard deviation that is missing, makes no sense, or that nothing has a use for.
+    fn std_mistake(&self) -> Option<Mistake> {
+        let wrong = |message: &str| Some(Mistake::new("std", message));
+        match (self.op, self.std) {
+            (Removal::Noise, None) => {
+                let help = "`std = 1` is as much noise as a head's weights vary themselves";
+                Some(Mistake::new("op", "noise needs a standard deviation").help(help))
+            }
+            (Removal::Noise, Some(std)) if !(std.is_finite() && std >= 0.0) => {
+                wrong(&format!("a standard deviation is 0 or more, not {std}"))
+            }
+            (Removal::Noise, _) | (_, None) => None,
+            (_, Some(_)) => wrong("only `op = \"noise\"` has a standard deviation"),
+        }
+    }
+
     /// What the input `values` should hold.
     fn values(&self) -> Option<Need> {
         let at = format!("inputs.{VALUES}");
         match self.op {
-            Removal::Zero => None,
+            Removal::Zero | Removal::Noise => None,
             Removal::Mean => Some(Need::averages(at, VALUES, Site::Z)),
             Removal::Resample => Some(Need::tokens(at, VALUES, Site::Z)),
         }
-    }
-
-    /// What becomes of a removed head.
-    fn removal(&self, inputs: &Inputs, facts: &ModelFacts, texts: usize) -> Result<Op, Failure> {
-        let layers: Vec<usize> = (0..facts.layers).collect();
-        let values = || {
-            let donor = Donor::of(VALUES, inputs)?;
-            donor.check(&Asked::of(facts, Site::Z, &Select::All, &Select::All)).map(|()| donor)
-        };
-        let op = match self.op {
-            Removal::Zero => Ok(Op::Zero),
-            Removal::Mean => values().and_then(|donor| edit::mean(&donor, &layers, facts.heads)).map(Op::Put),
-            Removal::Resample => {
-                values().and_then(|donor| edit::resampled(donor, self.align, self.seed.0, texts)).map(Op::Put)
-            }
-        };
-        op.map_err(Failure::fatal)
     }
 
     fn orders(&self, ranking: Vec<Head>) -> Vec<Order> {
@@ -264,13 +278,12 @@ impl Ablate {
     /// A curve for each order, block of texts by block.
     fn curves(
         &self,
-        model: &Model,
         sequences: &[Sequence],
         orders: &[Order],
         ablation: &Ablation,
         ctx: &dyn Ctx,
     ) -> Result<Vec<Curve>, Failure> {
-        let rows = self.rows(model, sequences);
+        let rows = self.rows(ablation.model, sequences);
         let indexed: Vec<(usize, &Sequence)> = sequences.iter().enumerate().collect();
         let mut curves = vec![Curve::new(); orders.len()];
         let mut done = 0;
@@ -279,6 +292,7 @@ impl Ablate {
         for (number, block) in indexed.chunks(BLOCK).enumerate() {
             let mut block = Block::new(block, rows);
             for (order, curve) in orders.iter().zip(&mut curves) {
+                let mut without = Without::none(ablation, &order.heads);
                 for count in self.counts(order.heads.len()) {
                     ctx.progress(done, whole as u64, "ablations");
                     done += 1;
@@ -287,7 +301,7 @@ impl Ablate {
                         Some(saved) => saved,
                         None => {
                             ctx.go_on()?;
-                            let read = block.read(model, ablation, &order.heads[..count])?;
+                            let read = block.read(ablation, without.the_first(count))?;
                             ctx.save(&[(name, unit(&read))])?;
                             read
                         }
@@ -321,13 +335,12 @@ impl<'a> Block<'a> {
         Self { parts: texts.chunks(rows).map(Forced::new).collect(), texts: texts.len(), base: vec![] }
     }
 
-    fn read(&mut self, model: &Model, ablation: &Ablation, heads: &[Head]) -> Result<Vec<Reading>, Failure> {
+    /// How far what a model predicts under these changes is from what the unablated one does.
+    fn read(&mut self, ablation: &Ablation, (model, changes): (&Model, Vec<Change>)) -> Result<Vec<Reading>, Failure> {
         if self.base.is_empty() {
-            let base = self.parts.iter().map(|part| part.predictions(model, ablation.edits.clone()));
+            let base = self.parts.iter().map(|part| part.predictions(ablation.model, ablation.edits.clone()));
             self.base = base.collect::<Result<_, _>>()?;
         }
-        let removed = Change::on_heads(heads, &ablation.op, &model.facts);
-        let changes = [ablation.edits.clone(), removed].concat();
         let mut readings = vec![];
         for (part, base) in self.parts.iter().zip(&self.base) {
             readings.extend(part.readings(base, &part.predictions(model, changes.clone())?));

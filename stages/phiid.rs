@@ -1,7 +1,7 @@
 //! Do the nodes of a model (heads, experts) process information synergistically or redundantly?
 //!
 //! Integrated information decomposition of every pair of node series, prompt by prompt; the time means of the atoms,
-//! then their mean over the prompts in which a pair is sound. The mathematics is `metrics::phiid`; here are the names,
+//! then their mean over the prompts in which a pair is sound. Or of all prompts at once. The mathematics is `metrics::phiid`; here are the names,
 //! what is computed when, and what is said about degenerate input.
 
 mod series;
@@ -36,6 +36,9 @@ pub struct Phiid {
     /// The lag between past and future, in steps.
     #[serde(default = "one")]
     pub tau: NonZeroUsize,
+    /// Whether each prompt is decomposed by itself (the default) or all of them at once.
+    #[serde(default, skip_serializing_if = "are_apart")]
+    pub prompts: Prompts,
     /// What the redundancy of two sources is.
     #[serde(default)]
     pub redundancy: Redundancy,
@@ -46,6 +49,20 @@ pub struct Phiid {
     /// What to do with a pair that is degenerate in a prompt.
     #[serde(default)]
     pub degenerate: Policy,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Prompts {
+    /// Each by itself: a result is the mean over prompts.
+    #[default]
+    Apart,
+    /// As one series, with one mean and one covariance, of the pairs of moments `tau` steps apart of each prompt. None reaches
+    /// from one prompt into the next, as `tau` pairs at each border would if the series were laid end to end: the end of
+    /// one prompt tells nothing about the beginning of another, and the order of prompts should not matter. A level in
+    /// which prompts differ lasts, and counts as information. `count` is 1, or 0; a node that is not finite in one
+    /// prompt is degenerate in all.
+    Concatenated,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -82,6 +99,10 @@ pub enum Policy {
 
 fn one() -> NonZeroUsize {
     NonZeroUsize::MIN
+}
+
+fn are_apart(prompts: &Prompts) -> bool {
+    *prompts == Prompts::Apart
 }
 
 impl Stage for Phiid {
@@ -136,8 +157,8 @@ impl Phiid {
     }
 
     fn run_in_groups(&self, inputs: &Inputs, ctx: &dyn Ctx, group: u64) -> Result<Outputs, Failure> {
-        let series = Series::of(inputs.one("activations"))?;
-        let windows = Windows::of(series.values.view(), self.tau.get());
+        let series = Series::of(inputs.one("activations"), self.prompts)?;
+        let windows = series.windows(self.tau.get());
         ctx.go_on()?;
         let unsound = series.unsound(&windows);
         if self.degenerate == Policy::Strict
@@ -216,9 +237,10 @@ impl Phiid {
         if excluded > 0 {
             let first = unsound.first().cloned().or_else(|| first_singular(blocks).map(|cell| series.describe(cell)));
             let done = if self.degenerate == Policy::Zero { "count as 0" } else { "are left out of the means" };
+            let within = if are_apart(&self.prompts) { "in a prompt" } else { "over all prompts" };
             ctx.warn(&format!(
-                "{excluded} of {cells} cells (a pair in a prompt) are degenerate and {done}: {} series of a node in a \
-                 prompt are not usable, {singular} further cells are singular; the first is {}",
+                "{excluded} of {cells} cells (a pair {within}) are degenerate and {done}: {} series of a node {within} \
+                 are not usable, {singular} further cells are singular; the first is {}",
                 unsound.len(),
                 first.unwrap_or_default(),
             ));

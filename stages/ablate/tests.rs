@@ -285,3 +285,70 @@ fn what_replaces_heads_is_wired_and_keyed_only_where_it_is_used() {
     assert!(ports("mean").1.get("seed").is_none());
     assert_eq!(ports("resample").1["seed"], 5);
 }
+
+/// The last step of the removal is a model with noise on all heads, and the first a model with none.
+#[test]
+fn noise_on_heads_weights_diverges_as_the_perturbed_model_does() {
+    use crate::lm::{model::perturbation::WeightNoise, teacher::Forced};
+    for family in FAMILIES {
+        let fixture = Fixture::of(family);
+        let outputs = run(family, "op = \"noise\"\nstd = 0.5\nstep = 2\nfirst = 1\nseeds = [4]");
+        let (own, random) = (rows(&outputs, "curve", "synergistic"), rows(&outputs, "curve", "random"));
+        assert_eq!((own[0].1, random[0].1), (0.0, 0.0), "{family}: no heads, no noise");
+        assert_eq!(own[6].1, random[6].1, "{family}: all heads have the same noise in each order");
+
+        let (model, ids) = (fixture.model(), fixture.ids("a"));
+        let new = [&ids[1..], &[fixture.expected.ids("a.greedy")[0]]].concat();
+        let sequence = Sequence { id: String::new(), prompt: ids[..1].to_vec(), new };
+        let texts = [(0, &sequence)];
+        let forced = Forced::new(&texts);
+        let mut perturbed = model.clone();
+        perturbed.perturb(&[(1, 0), (2, 3)], WeightNoise { std: 0.5, seed: 1 });
+        let [base, other] = [&model, &perturbed].map(|model| forced.predictions(model, vec![]).unwrap());
+        let expected = forced.readings(&base, &other)[0].kl;
+        assert_eq!(own[1].1, expected, "{family}");
+        assert!(expected > 0.0);
+        let still = run(family, "op = \"noise\"\nstd = 0.0\nstep = 6\nfirst = 1");
+        assert!(rows(&still, "curve", "synergistic").iter().all(|row| row.1 == 0.0), "{family}: no spread, no change");
+    }
+}
+
+#[test]
+fn noise_goes_on_from_its_units_and_ends_alike() {
+    let toml = "op = \"noise\"\nstd = 1\nstep = 4\nseeds = [7]\nbatch = 1";
+    let (ctx, model) = engine("qwen3");
+    let tokens = tokens(&Fixture::of("qwen3"));
+    let inputs = inputs(vec![("model", model), ("tokens", tokens), ("ranking", Artifact::Table(ranking()))]);
+    for stop in [1, 2, 3] {
+        ctx.stop_after(1);
+        assert!(matches!(stage::<Ablate>(&format!("seed = 1\n{toml}")).run(&inputs, &ctx), Err(Failure::Stopped)));
+        assert_eq!(ctx.saves(), stop);
+    }
+    ctx.carry_on();
+    let resumed = stage::<Ablate>(&format!("seed = 1\n{toml}")).run(&inputs, &ctx).unwrap();
+    assert_eq!(resumed.artifacts, run("qwen3", toml).artifacts);
+}
+
+#[test]
+fn a_standard_deviation_belongs_to_noise_and_makes_sense() {
+    let planned = |toml: &str| {
+        let stage: Ablate = stage(&format!("seed = 5\n{toml}"));
+        Stage::ports(&stage, &Given::default()).map(|ports| ports.inputs.len()).map_err(|mut found| {
+            assert_eq!(found.len(), 1);
+            (found[0].at.clone(), found.remove(0).message)
+        })
+    };
+    assert_eq!(planned("op = \"noise\"\nstd = 0.5"), Ok(3), "no `values`");
+    let missing = planned("op = \"noise\"").unwrap_err();
+    assert_eq!((missing.0.as_str(), missing.1.as_str()), ("op", "noise needs a standard deviation"));
+    for bad in ["-0.5", "nan", "inf"] {
+        let (at, message) = planned(&format!("op = \"noise\"\nstd = {bad}")).unwrap_err();
+        assert!(at == "std" && message.starts_with("a standard deviation is 0 or more, not "), "{message}");
+    }
+    let (at, message) = planned("std = 1").unwrap_err();
+    assert_eq!((at.as_str(), message.as_str()), ("std", "only `op = \"noise\"` has a standard deviation"));
+    let keyed = Stage::keyed(&stage::<Ablate>("seed = 5\nop = \"noise\"\nstd = 1"));
+    assert_eq!((&keyed["seed"], &keyed["std"]), (&json!(5), &json!(1.0)));
+    assert!(keyed.get("align").is_none());
+    assert!(Stage::keyed(&stage::<Ablate>("seed = 5")).get("std").is_none(), "old keys stay");
+}

@@ -28,6 +28,9 @@ fn main() {
     let windows = best(|| one.install(|| Windows::of(activations.view(), 1)));
     let ready = Windows::of(activations.view(), 1);
     let pass = best(|| one.install(|| phiid::compute(&ready, Redundancy::Mmi, Wanted::Balance, &phiid::blocks(HEADS))));
+    let long = Windows::concatenated(activations.view(), 1);
+    let concatenated =
+        best(|| one.install(|| phiid::compute(&long, Redundancy::Mmi, Wanted::Balance, &phiid::blocks(HEADS))));
     let atoms = best(|| one.install(|| phiid::compute(&ready, Redundancy::Mmi, Wanted::Atoms, &phiid::blocks(HEADS))));
     let ccs = once(|| one.install(|| phiid::compute(&ready, Redundancy::Ccs, Wanted::Balance, &phiid::blocks(HEADS))));
     let whole = |threads: &rayon::ThreadPool| best(|| threads.install(|| everything(&activations)));
@@ -40,6 +43,7 @@ fn main() {
         ("Gram products by ndarray, one thread", grams),
         ("windows: centre, scale, pack, one thread", windows),
         ("fused pass, sts and rtr, one thread", pass),
+        ("the same, prompts concatenated, one thread", concatenated),
         ("fused pass, sixteen atoms, one thread", atoms),
         ("fused pass, CCS, one thread", ccs),
         ("all of it, one thread", single),

@@ -14,6 +14,8 @@ pub enum Purpose {
     InitialWeights,
     Sampling,
     Noise,
+    /// Noise on a head's weights.
+    WeightNoise,
     Order,
     /// The texts of a task, and which of them are held out.
     Task,

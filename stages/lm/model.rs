@@ -1,6 +1,7 @@
 //! A loaded model: embeddings, blocks, final norm, unembedding. One forward pass serves every family.
 
 pub mod attribution;
+pub mod perturbation;
 
 use serde_json::Value;
 
@@ -27,8 +28,8 @@ use super::{
     },
 };
 
-/// A language model on a device.
-#[derive(Debug)]
+/// A language model on a device. A clone shares its weights.
+#[derive(Clone, Debug)]
 pub struct Model {
     pub facts: ModelFacts,
     dtype: Dtype,

@@ -3,6 +3,7 @@
 use assay_cache::{Artifact, Axis, Data, Tensor};
 use ndarray::{Array3, ArrayD, Ix3, Ix4};
 
+use super::Prompts;
 use crate::{
     Failure,
     metrics::phiid::{Cell, Windows},
@@ -10,21 +11,22 @@ use crate::{
 
 /// The series, and what their nodes are called.
 pub struct Series {
-    pub values: Array3<f64>, // [prompt, node, step]
+    values: Array3<f64>, // [prompt, node, step]
     labels: Option<Vec<String>>,
+    prompts: Prompts,
 }
 
 impl Series {
-    pub fn of(artifact: &Artifact) -> Result<Self, Failure> {
+    pub fn of(artifact: &Artifact, prompts: Prompts) -> Result<Self, Failure> {
         let Artifact::Tensor(tensor) = artifact else {
             return Err(Failure::fatal("`activations` is not a tensor"));
         };
         let values = tensor.data.to_f64();
         let series = match tensor.shape().len() {
-            4 => Self::of_heads(tensor, values)?,
+            4 => Self::of_heads(tensor, values, prompts)?,
             _ => {
                 let values = values.into_dimensionality::<Ix3>().map_err(|_| wrong_shape(tensor))?;
-                Self { values, labels: tensor.axes[1].labels.clone() }
+                Self { values, labels: tensor.axes[1].labels.clone(), prompts }
             }
         };
         match series.values.dim() {
@@ -36,7 +38,7 @@ impl Series {
     }
 
     /// Flattens layers and heads (or experts), layer first.
-    fn of_heads(tensor: &Tensor, values: ArrayD<f64>) -> Result<Self, Failure> {
+    fn of_heads(tensor: &Tensor, values: ArrayD<f64>, of: Prompts) -> Result<Self, Failure> {
         let values = values.into_dimensionality::<Ix4>().map_err(|_| wrong_shape(tensor))?;
         let (prompts, layers, steps, heads) = values.dim();
         let values = values.permuted_axes([0, 1, 3, 2]).as_standard_layout().into_owned(); // [prompt, layer, head, step]
@@ -47,7 +49,15 @@ impl Series {
             .flat_map(|layer| (0..heads).map(move |head| (layer, head)))
             .map(|(layer, head)| format!("L{}{kind}{}", name(&tensor.axes[1], layer), name(&tensor.axes[3], head)))
             .collect();
-        Ok(Self { values, labels: Some(labels) })
+        Ok(Self { values, labels: Some(labels), prompts: of })
+    }
+
+    /// What is decomposed.
+    pub fn windows(&self, tau: usize) -> Windows {
+        match self.prompts {
+            Prompts::Apart => Windows::of(self.values.view(), tau),
+            Prompts::Concatenated => Windows::concatenated(self.values.view(), tau),
+        }
     }
 
     pub fn matrix(&self, data: Data) -> Tensor {
@@ -61,11 +71,18 @@ impl Series {
 
     pub fn describe(&self, cell: Cell) -> String {
         format!(
-            "the pair {} and {} is singular in prompt {}",
+            "the pair {} and {} is singular {}",
             self.name(cell.first),
             self.name(cell.second),
-            cell.prompt
+            self.within(cell.prompt)
         )
+    }
+
+    fn within(&self, prompt: usize) -> String {
+        match self.prompts {
+            Prompts::Apart => format!("in prompt {prompt}"),
+            Prompts::Concatenated => "over all prompts".to_owned(),
+        }
     }
 
     /// What is wrong with which series, in order of prompts.
@@ -73,7 +90,7 @@ impl Series {
         let all = (0..windows.prompts).flat_map(|prompt| (0..windows.heads).map(move |node| (prompt, node)));
         all.filter_map(|(prompt, node)| {
             let status = windows.status(prompt, node)?;
-            Some(format!("{} is {} in prompt {prompt}", self.name(node), status.name()))
+            Some(format!("{} is {} {}", self.name(node), status.name(), self.within(prompt)))
         })
         .collect()
     }

@@ -114,6 +114,45 @@ fn the_lag_is_that_of_the_reference() {
 }
 
 #[test]
+fn concatenated_prompts_reach_the_metric_and_old_keys_stay() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/phiid/job_concatenated_sts_rtr.npy");
+    let expected: ArrayD<f64> = ndarray_npy::read_npy(path).unwrap(); // [MMI | CCS, sts | rtr, node, node]
+    let outputs = stage(json!({ "prompts": "concatenated" })).run(&nodes(job()), &TestCtx::new()).unwrap();
+    for (k, name) in ["sts", "rtr"].into_iter().enumerate() {
+        let error = matrix(&outputs, name) - expected.slice(s![0, k, .., ..]);
+        assert!(error.iter().all(|error| error.abs() < 1e-12), "{name}");
+    }
+    assert_eq!(matrix(&outputs, "count")[[3, 4]], 1.0);
+    assert_eq!(outputs.notes["cells"], 24 * 23 / 2);
+    let keyed = |params: Value| Stage::keyed(&stage(params));
+    assert_eq!(keyed(json!({ "prompts": "apart" })), keyed(json!({})));
+    assert!(keyed(json!({})).get("prompts").is_none());
+    assert_ne!(keyed(json!({ "prompts": "concatenated" })), keyed(json!({})));
+}
+
+/// What is constant in one prompt need not be so over all of them; what is not finite in one is not finite over all.
+#[test]
+fn concatenated_prompts_are_sound_or_not_as_one_series() {
+    let mut values = job();
+    values.slice_mut(s![4, 7, ..]).fill(3.0);
+    let run = |values: &Array3<f64>, policy: &str, ctx: &TestCtx| {
+        stage(json!({ "prompts": "concatenated", "degenerate": policy })).run(&nodes(values.clone()), ctx)
+    };
+    let ctx = TestCtx::new();
+    assert!(matrix(&run(&values, "strict", &ctx).unwrap(), "sts")[[7, 8]].is_finite());
+    assert!(ctx.warnings().is_empty());
+
+    values[[2, 5, 50]] = f64::NAN;
+    let flagged = run(&values, "flag", &ctx).unwrap();
+    assert!(matrix(&flagged, "sts")[[5, 8]].is_nan() && matrix(&flagged, "sts")[[7, 8]].is_finite());
+    assert_eq!((matrix(&flagged, "count")[[5, 8]], matrix(&flagged, "count")[[7, 8]]), (0.0, 1.0));
+    assert!(ctx.warnings()[0].starts_with("23 of 276 cells (a pair over all prompts) are degenerate"));
+    assert!(ctx.warnings()[0].ends_with("the first is node 5 is non-finite over all prompts"), "{}", ctx.warnings()[0]);
+    assert_eq!(matrix(&run(&values, "zero", &TestCtx::new()).unwrap(), "sts")[[5, 8]], 0.0);
+    assert!(fatal(run(&values, "strict", &TestCtx::new())).starts_with("node 5 is non-finite over all prompts, and"));
+}
+
+#[test]
 fn policies_hold_for_every_atom_and_redundancy() {
     let mut values = job();
     values.slice_mut(s![4, 7, ..]).fill(3.0);
@@ -135,12 +174,16 @@ fn policies_hold_for_every_atom_and_redundancy() {
 
 #[test]
 fn a_stopped_run_goes_on_to_the_same_bytes() {
+    ["apart", "concatenated"].into_iter().for_each(stopped_and_resumed);
+}
+
+fn stopped_and_resumed(prompts: &str) {
     let mut values = wide(200);
     let twin = values.slice(s![1, 3, ..]).to_owned();
     values.slice_mut(s![1, 190, ..]).assign(&twin);
     values[[0, 70, 9]] = f64::INFINITY;
     let inputs = nodes(values);
-    let stage = stage(json!({}));
+    let stage = stage(json!({ "prompts": prompts }));
     let whole = stage.run(&inputs, &TestCtx::new()).unwrap();
 
     let ctx = TestCtx::new();

@@ -1,9 +1,12 @@
 //! The attention of a block, whichever module it is.
 
+use std::ops::Range;
+
 use super::{
     cache::{LayerCache, Room},
     heads::{Heads, HeadsSpec},
     latent::{Latent, LatentSpec},
+    linear::Linear,
     param::Param,
     surroundings::Surroundings,
 };
@@ -22,11 +25,17 @@ pub enum AttentionSpec {
     Latent(LatentSpec),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one a layer, and none moves once it is made")]
 pub enum Attention {
     Heads(Heads),
     Latent(Latent),
+}
+
+/// The weights of one query head: those that make its queries, and those that read its output `z`.
+pub struct HeadWeights<'a> {
+    pub queries: (&'a mut Linear, Range<usize>), // the outputs that are its queries
+    pub out: (&'a mut Linear, Range<usize>),     // the inputs that are its z
 }
 
 impl AttentionSpec {
@@ -75,6 +84,14 @@ impl Attention {
         match self {
             Self::Heads(heads) => heads.room(),
             Self::Latent(latent) => latent.room(),
+        }
+    }
+
+    /// Where one head's own weights are.
+    pub fn head_weights(&mut self, head: usize) -> HeadWeights<'_> {
+        match self {
+            Self::Heads(heads) => heads.head_weights(head),
+            Self::Latent(latent) => latent.head_weights(head),
         }
     }
 

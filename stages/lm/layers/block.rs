@@ -1,7 +1,7 @@
 //! One layer: attention and MLP, each behind its norm, added to the residual stream one after the other or at once.
 
 use super::{
-    attention::Attention,
+    attention::{Attention, HeadWeights},
     cache::{LayerCache, Room},
     mlp::Mlp,
     norm::{Norm, NormSpec},
@@ -18,7 +18,7 @@ use crate::{
     metrics::attribution::FrozenNorm,
 };
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Block {
     residual: Residual,
     ln1: Option<Norm>,
@@ -95,6 +95,11 @@ impl Block {
     /// Whether attention adds more than its heads do.
     pub fn has_attention_bias(&self) -> bool {
         self.attention.has_bias()
+    }
+
+    /// Where one head's own weights are.
+    pub fn head_weights(&mut self, head: usize) -> HeadWeights<'_> {
+        self.attention.head_weights(head)
     }
 
     pub fn has_mlp(&self) -> bool {

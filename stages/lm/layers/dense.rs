@@ -21,7 +21,7 @@ pub struct DenseSpec {
     pub down: LinearSpec,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dense {
     activation: Activation,
     up: Linear,

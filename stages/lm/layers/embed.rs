@@ -19,7 +19,7 @@ pub struct EmbedSpec {
     pub scale: Option<f32>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Embed {
     pub tokens: Matrix,           // [vocab, d_model]
     positions: Option<Tensor<2>>, // [position, d_model]

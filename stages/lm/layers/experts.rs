@@ -27,7 +27,7 @@ pub struct ExpertsSpec {
     pub shared: Option<DenseSpec>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Experts {
     router: Linear,
     routing: Routing,

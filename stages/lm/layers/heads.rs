@@ -1,6 +1,7 @@
 //! Multi-head attention with grouped key/value heads: the projections, their norms and rotary embeddings, their sites.
 
 use super::{
+    attention::HeadWeights,
     cache::{LayerCache, Room},
     linear::{Linear, LinearSpec},
     norm::{Norm, NormSpec},
@@ -38,7 +39,7 @@ pub struct HeadsSpec {
     pub out: LinearSpec,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Heads {
     d_head: usize,
     q: Linear,
@@ -100,6 +101,12 @@ impl Heads {
     /// Whether the output projection has a bias.
     pub fn has_bias(&self) -> bool {
         self.out.has_bias()
+    }
+
+    /// Where one query head's own weights are: its rows of W_Q, its columns of W_O.
+    pub fn head_weights(&mut self, head: usize) -> HeadWeights<'_> {
+        let own = head * self.d_head..(head + 1) * self.d_head;
+        HeadWeights { queries: (&mut self.q, own.clone()), out: (&mut self.out, own) }
     }
 
     /// What a text's keys and values need in a cache.

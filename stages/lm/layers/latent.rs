@@ -5,6 +5,7 @@
 //! or value lasts. The smaller cache of latents, which the design allows, is not built.
 
 use super::{
+    attention::HeadWeights,
     cache::{LayerCache, Room},
     linear::{Linear, LinearSpec},
     norm::{Norm, NormSpec},
@@ -52,21 +53,21 @@ pub struct LatentSpec {
     pub out: LinearSpec,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one a layer, and none moves once it is made")]
 enum Queries {
     Direct(Linear),
     Squeezed(Squeeze),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Squeeze {
     down: Linear,
     norm: Norm,
     up: Linear,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Latent {
     still: usize,
     turning: usize,
@@ -119,6 +120,17 @@ impl Latent {
     /// Whether the output projection has a bias.
     pub fn has_bias(&self) -> bool {
         self.out.has_bias()
+    }
+
+    /// Where one head's own weights are. Where queries come through a small vector, which all heads share, they are those
+    /// behind it.
+    pub fn head_weights(&mut self, head: usize) -> HeadWeights<'_> {
+        let own = |d: usize| head * d..(head + 1) * d;
+        let queries = match &mut self.queries {
+            Queries::Direct(linear) => linear,
+            Queries::Squeezed(squeeze) => &mut squeeze.up,
+        };
+        HeadWeights { queries: (queries, own(self.still + self.turning)), out: (&mut self.out, own(self.d_value)) }
     }
 
     /// What a text's keys and values need in a cache.

@@ -30,7 +30,7 @@ pub struct LinearSpec {
 
 /// `x W + b`. The weight is held `[in, out]`: with the few rows of decoding the product then runs at the speed of
 /// memory, which it does not when a weight stored `[out, in]` is transposed at use.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Linear {
     weight: Matrix,          // [in, out]
     bias: Option<Tensor<2>>, // [1, out]
@@ -45,7 +45,7 @@ pub enum UnembedSpec {
     Own(LinearSpec),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Unembed {
     Tied,
     Own(Box<Linear>),
@@ -129,6 +129,23 @@ impl Linear {
 
     pub fn has_bias(&self) -> bool {
         self.bias.is_some()
+    }
+
+    /// Lets `change` alter the weights that some outputs have, `[part, in]` row by row, given the width of a row; biases stay.
+    pub fn change_outputs(&mut self, outputs: Range<usize>, change: impl FnOnce(&mut [f32], usize)) {
+        let (inputs, part) = (0..self.weight.shape()[0], outputs.len());
+        let stored = self.weight.part(inputs.clone(), outputs.clone()); // [in, part]
+        let mut own = transposed(&stored, inputs.len(), part);
+        change(&mut own, inputs.len());
+        self.weight.put(inputs.clone(), outputs, transposed(&own, part, inputs.len()));
+    }
+
+    /// The same of the weights that some inputs have, `[part, out]` row by row.
+    pub fn change_inputs(&mut self, inputs: Range<usize>, change: impl FnOnce(&mut [f32], usize)) {
+        let outputs = 0..self.weight.shape()[1];
+        let mut own = self.weight.part(inputs.clone(), outputs.clone());
+        change(&mut own, outputs.len());
+        self.weight.put(inputs, outputs, own);
     }
 
     /// The same in f32, whatever the model's number type.

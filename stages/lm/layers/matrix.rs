@@ -3,13 +3,13 @@
 //! Halves on the host are widened as they are used, a block of rows that fits into the cores' cache at a time: a
 //! product then reads half the memory that f32 would take, and never needs a copy of the matrix.
 
-use std::{fmt, ops::Range};
+use std::{fmt, ops::Range, sync::Arc};
 
 use burn::tensor::{FloatDType, TensorData};
 use half::{bf16, f16, slice::HalfFloatSliceExt};
 use rayon::prelude::*;
 
-use super::embed::indices;
+use super::{embed::indices, linear::host};
 use crate::lm::{Device, Dtype, Tensor};
 
 /// Numbers that are widened together: 4 MiB of f32.
@@ -21,8 +21,8 @@ const GRAIN: usize = 1 << 15;
 /// Tokens up to which a product with the transposed matrix is taken from the other side.
 const FEW: usize = 64;
 
-/// A matrix of weights.
-#[derive(Debug)]
+/// A matrix of weights. A clone shares what is held until one of the two is changed.
+#[derive(Clone, Debug)]
 pub struct Matrix {
     dtype: Dtype,
     device: Device,
@@ -30,11 +30,12 @@ pub struct Matrix {
     held: Held,
 }
 
+#[derive(Clone)]
 enum Held {
     /// Of the matrix's number type, where the backend computes in it.
     Tensor(Box<Tensor<2>>),
     /// bf16 or f16, bit by bit, row by row.
-    Halves(Vec<u16>),
+    Halves(Arc<Vec<u16>>),
 }
 
 impl fmt::Debug for Held {
@@ -52,7 +53,7 @@ impl Matrix {
         let tensor = |values| Tensor::<2>::from_data(TensorData::new(values, shape), device);
         let held = match (dtype, device) {
             (Dtype::F32, _) => Held::Tensor(Box::new(tensor(values))),
-            (_, Device::Flex(_)) => Held::Halves(narrowed(&values, dtype)),
+            (_, Device::Flex(_)) => Held::Halves(Arc::new(narrowed(&values, dtype))),
             _ => Held::Tensor(Box::new(tensor(values).cast(dtype.float()))),
         };
         Self { dtype, device: device.clone(), shape, held }
@@ -61,6 +62,11 @@ impl Matrix {
     /// Of weights that a tape follows, in f32.
     pub fn taped(leaf: Tensor<2>) -> Self {
         Self { dtype: Dtype::F32, device: leaf.device(), shape: leaf.dims(), held: Held::Tensor(Box::new(leaf)) }
+    }
+
+    /// `[row, column]`
+    pub fn shape(&self) -> [usize; 2] {
+        self.shape
     }
 
     pub fn device(&self) -> &Device {
@@ -87,6 +93,36 @@ impl Matrix {
                 self.in_own_type(x, |x| x.matmul(part.clone()))
             }
             Held::Halves(halves) => x.matmul(self.widened(halves, rows)),
+        }
+    }
+
+    /// The numbers where some rows and columns meet, row by row.
+    pub fn part(&self, rows: Range<usize>, columns: Range<usize>) -> Vec<f32> {
+        match &self.held {
+            Held::Tensor(tensor) => host(tensor.as_ref().clone().slice([rows, columns]).cast(FloatDType::F32)),
+            Held::Halves(halves) => {
+                let own = rows.flat_map(|row| &halves[row * self.shape[1]..][columns.clone()]);
+                widened(&own.copied().collect::<Vec<u16>>(), self.dtype)
+            }
+        }
+    }
+
+    /// Puts other numbers where some rows and columns meet, rounded to the number type.
+    pub fn put(&mut self, rows: Range<usize>, columns: Range<usize>, values: Vec<f32>) {
+        match &mut self.held {
+            Held::Tensor(tensor) => {
+                let shape = [rows.len(), columns.len()];
+                let part =
+                    Tensor::<2>::from_data(TensorData::new(values, shape), &self.device).cast(self.dtype.float());
+                **tensor = tensor.as_ref().clone().slice_assign([rows, columns], part);
+            }
+            Held::Halves(halves) => {
+                let (halves, width) = (Arc::make_mut(halves), self.shape[1]);
+                let values = narrowed(&values, self.dtype);
+                for (row, values) in rows.zip(values.chunks_exact(columns.len().max(1))) {
+                    halves[row * width..][columns.clone()].copy_from_slice(values);
+                }
+            }
         }
     }
 
@@ -198,10 +234,7 @@ fn widened(halves: &[u16], dtype: Dtype) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lm::{
-        fixture::{device, distance},
-        layers::linear::host,
-    };
+    use crate::lm::fixture::{device, distance};
 
     /// Small whole numbers and a power of two: no product or sum of them is rounded in any type.
     fn number(i: usize) -> f32 {
@@ -232,6 +265,21 @@ mod tests {
                 let exact = host(x.clone().matmul(tensor(values.clone(), SHAPE).transpose()));
                 assert_eq!(distance(&host(matrix.transposed_times(x)), &exact), 0.0, "{dtype:?}");
             }
+            let changed = |rows: Range<usize>, columns: Range<usize>| {
+                let mut other = matrix.clone();
+                other.put(rows.clone(), columns.clone(), vec![0.5; rows.len() * columns.len()]);
+                other
+            };
+            let other = changed(1200..1300, 5..9);
+            assert_eq!(
+                matrix.part(1200..1300, 5..9),
+                (1200..1300).flat_map(|row| values[row * 800 + 5..][..4].to_vec()).collect::<Vec<_>>(),
+                "its own stay"
+            );
+            let mut expected = values.clone();
+            (1200..1300).for_each(|row| expected[row * 800 + 5..][..4].fill(0.5));
+            assert_eq!(other.part(0..1500, 0..800), expected, "{dtype:?}");
+            assert_eq!(changed(3..3, 0..9).part(0..1500, 0..800), values);
             assert_eq!(host(matrix.rows([3, 1400, 3])), [3, 1400, 3].map(|row| &values[row * 800..][..800]).concat());
         }
     }

@@ -18,7 +18,7 @@ pub enum MlpSpec {
     Experts(ExpertsSpec),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[allow(clippy::large_enum_variant, reason = "there is one a layer, and none moves once it is made")]
 pub enum Mlp {
     Dense(Dense),

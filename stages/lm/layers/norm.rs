@@ -32,7 +32,7 @@ pub struct NormSpec {
     pub bias: Option<Param>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Norm {
     centring: Centring,
     eps: f64,

@@ -43,11 +43,14 @@ fn means(activations: &Array3<f64>, tau: usize, wanted: Wanted) -> Means {
 }
 
 fn means_by(redundancy: Redundancy, activations: &Array3<f64>, tau: usize, wanted: Wanted) -> Means {
-    let windows = Windows::of(activations.view(), tau);
+    means_of(&Windows::of(activations.view(), tau), redundancy, wanted)
+}
+
+fn means_of(windows: &Windows, redundancy: Redundancy, wanted: Wanted) -> Means {
     let rows = blocks(windows.heads);
-    let blocks = compute(&windows, redundancy, wanted, &rows);
+    let blocks = compute(windows, redundancy, wanted, &rows);
     let blocks: Vec<_> = rows.into_iter().zip(blocks).collect();
-    assemble(&windows, wanted, &blocks, false)
+    assemble(windows, wanted, &blocks, false)
 }
 
 /// The largest difference between two arrays of one shape; NaN only where both are.
@@ -123,6 +126,54 @@ fn the_whole_job_equals_the_reference() {
     }
 }
 
+/// A series cut into parts that overlap by the lag has the pairs of moments of the whole, so the reference's numbers for
+/// the whole are those of the concatenated parts. A pair over a border, or a missing one, would move them.
+#[test]
+fn concatenated_parts_of_a_series_are_the_series() {
+    let pairs = json("pairs.json");
+    let mut cut = 0;
+    for pair in pairs["pairs"].as_array().unwrap() {
+        let series: Array2<f64> = array(pair["file"].as_str().unwrap()).into_dimensionality().unwrap();
+        let (tau, tolerance) = (pair["tau"].as_u64().unwrap() as usize, pair["tol"].as_f64().unwrap());
+        let moments = series.ncols() - tau;
+        for parts in (2..=moments).filter(|parts| moments.is_multiple_of(*parts)) {
+            let own = moments / parts;
+            let of = |(part, node, t): (usize, usize, usize)| series[[node, part * own + t]];
+            let windows = Windows::concatenated(Array3::from_shape_fn((parts, 2, own + tau), of).view(), tau);
+            for (redundancy, name) in [(Redundancy::Mmi, "MMI"), (Redundancy::Ccs, "CCS")] {
+                let found = means_of(&windows, redundancy, Wanted::Atoms);
+                assert_eq!(found.counts[[0, 1]], 1);
+                for (k, expected) in numbers(&pair[name]).into_iter().enumerate() {
+                    let error = (found.atoms[[k, 0, 1]] - expected).abs();
+                    assert!(error <= tolerance, "{} in {parts}: {name} {} is off by {error:e}", pair["kind"], ATOMS[k]);
+                }
+            }
+            cut += 1;
+        }
+    }
+    assert!(cut > 100, "{cut} cuts");
+}
+
+/// `fixtures/phiid/concatenated.py` made the table in plain NumPy: 594 moments, which the pass goes over in several runs.
+#[test]
+fn concatenated_prompts_are_one_gaussian() {
+    let expected: Array4<f64> = array("job_concatenated_sts_rtr.npy").into_dimensionality().unwrap(); // [MMI | CCS, …]
+    for (k, redundancy) in [Redundancy::Mmi, Redundancy::Ccs].into_iter().enumerate() {
+        let windows = Windows::concatenated(job().view(), 1);
+        let found = means_of(&windows, redundancy, Wanted::Balance);
+        assert!(distance(&found.atoms, &expected.index_axis(Axis(0), k).to_owned()) < 1e-12, "{redundancy:?}");
+        assert_eq!((windows.prompts, found.counts[[3, 4]]), (1, 1));
+        // Of prompts in another order there are the same pairs of moments.
+        let backwards = job().slice(s![..;-1, .., ..]).to_owned();
+        let turned = means_of(&Windows::concatenated(backwards.view(), 1), redundancy, Wanted::Balance);
+        assert!(distance(&found.atoms, &turned.atoms) < 1e-12);
+        // Laid end to end and cut then, they are others: the borders are pairs too.
+        let glued = Array3::from_shape_fn((1, 24, 600), |(_, h, t)| job()[[t / 100, h, t % 100]]);
+        let glued = means_of(&Windows::of(glued.view(), 1), redundancy, Wanted::Balance);
+        assert!(distance(&found.atoms, &glued.atoms) > 1e-4);
+    }
+}
+
 #[test]
 fn moments_at_which_ccs_jumps_are_counted() {
     // Orthogonal windows: each correlation is 0, so every local information is, at every moment.
@@ -149,12 +200,15 @@ fn every_prompt_of_the_job_equals_the_reference() {
 
 #[test]
 fn every_instruction_set_agrees() {
-    let windows = Windows::of(job().view(), 1);
-    for instructions in tile::Instructions::all() {
+    let (apart, together) = (Windows::of(job().view(), 1), Windows::concatenated(job().view(), 1));
+    for (instructions, windows) in tile::Instructions::all()
+        .into_iter()
+        .flat_map(|instructions| [(instructions, &apart), (instructions, &together)])
+    {
         let of = |instructions| {
             let products =
-                tile::Tile::of::<variances::Products<variances::Everything, 16>>(instructions, &windows, 0..24, 0..24);
-            (products, tile::Tile::of::<ccs::CommonSurprisal>(instructions, &windows, 0..24, 0..24))
+                tile::Tile::of::<variances::Products<variances::Everything, 16>>(instructions, windows, 0..24, 0..24);
+            (products, tile::Tile::of::<ccs::CommonSurprisal>(instructions, windows, 0..24, 0..24))
         };
         let (mine, plain) = (of(instructions), of(tile::Instructions::Plain));
         for (row, column) in (0..24).flat_map(|row| (row + 1..24).map(move |column| (row, column))) {
@@ -199,7 +253,11 @@ fn many_heads_cross_tile_borders() {
     let job = job();
     let many = Array3::from_shape_fn((6, 144, 100), |(p, h, t)| job[[(p + h / 24) % 6, h % 24, t]]);
     let found = means(&many, 1, Wanted::Balance).atoms;
+    let together = means_of(&Windows::concatenated(many.view(), 1), Redundancy::Mmi, Wanted::Balance).atoms;
     for (i, j) in [(3, 70), (63, 64), (127, 128), (0, 143), (64, 127)] {
+        let alone = Windows::concatenated(many.select(Axis(1), &[i, j]).view(), 1);
+        let alone = means_of(&alone, Redundancy::Mmi, Wanted::Balance).atoms;
+        assert!((together[[0, i, j]] - alone[[0, 0, 1]]).abs() < 1e-13);
         let expected: f64 = (0..6)
             .map(|p| {
                 let series = |h: usize| many.slice(s![p, h, ..]).to_vec();

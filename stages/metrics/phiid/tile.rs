@@ -2,7 +2,9 @@
 //!
 //! For each prompt and each strip of one head by a few lanes of heads, four dot products a pair stay in registers and
 //! go straight into the closed form; what is kept a pair is a handful of accumulators, which a [`Measure`] defines (for
-//! MMI running products of variances: no logarithm is taken here). Nothing is allocated a pair.
+//! MMI running products of variances: no logarithm is taken here). Nothing is allocated a pair. A window that is too long
+//! for a cache is gone over in runs of moments, between which the products are kept, a tile's in all; their bits are those
+//! of one run.
 
 use std::ops::Range;
 
@@ -16,8 +18,11 @@ use super::{
 #[cfg(target_arch = "x86_64")]
 use super::lanes::{Has256, Has512, Wide256, Wide512};
 
-/// Heads along an edge of a tile: the windows of two such groups fit into a second-level cache.
+/// Heads along an edge of a tile: a run of the windows of two such groups fits into a second-level cache.
 pub const EDGE: usize = 64;
+
+/// Moments of a window that are gone over before the next strip's turn.
+const RUN: usize = 128;
 
 /// The instructions that the pass uses.
 #[derive(Clone, Copy, Debug)]
@@ -260,37 +265,103 @@ fn fill_avx2<M: Measure>(tile: &mut Tile, proof: Has256, windows: &Windows) {
 fn fill<V: Lanes, const R: usize, M: Measure>(tile: &mut Tile, proof: V::Proof, windows: &Windows) {
     let panels = |heads: &Range<usize>| heads.start / PANEL..heads.end.div_ceil(PANEL);
     let (row_panels, column_panels) = (panels(&tile.rows), panels(&tile.columns));
+    let mut partial = Partial::of(tile, windows.samples);
     for prompt in 0..windows.prompts {
-        for column_panel in column_panels.clone() {
-            for row_panel in row_panels.clone().filter(|&panel| panel <= column_panel) {
-                let cell = Cell { prompt, first: row_panel * PANEL, second: column_panel * PANEL };
-                for row in (0..PANEL).step_by(R) {
-                    for lane in (0..PANEL).step_by(V::N) {
-                        absorb::<V, R, M>(tile, proof, windows, cell, row, lane);
-                    }
+        for start in (0..windows.samples.max(1)).step_by(RUN) {
+            let run = start..windows.samples.min(start + RUN);
+            for column_panel in column_panels.clone() {
+                for row_panel in row_panels.clone().filter(|&panel| panel <= column_panel) {
+                    let panels = Cell { prompt, first: row_panel * PANEL, second: column_panel * PANEL };
+                    go_over::<V, R, M>(tile, &mut partial, proof, windows, panels, &run);
                 }
             }
         }
     }
 }
 
-/// Adds to the tile the `R` strips from `row` and `lane` on, within the two panels that begin at `panels`.
+/// Goes over a run of moments of two panels, and adds the prompt to the tile where it is the last.
+#[inline(always)]
+fn go_over<V: Lanes, const R: usize, M: Measure>(
+    tile: &mut Tile,
+    partial: &mut Partial,
+    proof: V::Proof,
+    windows: &Windows,
+    panels: Cell,
+    run: &Range<usize>,
+) {
+    for row in (0..PANEL).step_by(R) {
+        for lane in (0..PANEL).step_by(V::N) {
+            let cell = Cell { first: panels.first + row, second: panels.second + lane, ..panels };
+            let before = partial.before::<V, R>(proof, cell, run.start);
+            let products = dot_products::<V, R>(proof, windows, cell, run, before);
+            match run.end == windows.samples {
+                true => absorb::<V, R, M>(tile, proof, windows, cell, products),
+                false => partial.keep(cell, products),
+            }
+        }
+    }
+}
+
+/// The dot products of a tile's pairs over the moments before a run: none are kept where one run is all.
+struct Partial {
+    first: usize,
+    second: usize,
+    sums: Vec<f64>, // [row, xy | ab | xb | ya, EDGE]
+}
+
+impl Partial {
+    fn of(tile: &Tile, samples: usize) -> Self {
+        let rows = if samples > RUN { tile.rows.len().next_multiple_of(PANEL) } else { 0 };
+        Self { first: tile.rows.start, second: tile.columns.start, sums: vec![0.0; rows * 4 * EDGE] }
+    }
+
+    /// Where product `k` of row `r` of the strips at `cell` begins.
+    #[inline(always)]
+    fn at(&self, cell: Cell, r: usize, k: usize) -> usize {
+        ((cell.first + r - self.first) * 4 + k) * EDGE + cell.second - self.second
+    }
+
+    /// What the run that begins at `start` goes on from.
+    #[inline(always)]
+    fn before<V: Lanes, const R: usize>(&self, proof: V::Proof, cell: Cell, start: usize) -> [[V; R]; 4] {
+        let mut products = [[V::splat(proof, 0.0); R]; 4];
+        if start > 0 {
+            for (k, products) in products.iter_mut().enumerate() {
+                for (r, product) in products.iter_mut().enumerate() {
+                    *product = V::load(proof, &self.sums[self.at(cell, r, k)..]);
+                }
+            }
+        }
+        products
+    }
+
+    #[inline(always)]
+    fn keep<V: Lanes, const R: usize>(&mut self, cell: Cell, products: [[V; R]; 4]) {
+        for (k, products) in products.into_iter().enumerate() {
+            for (r, product) in products.into_iter().enumerate() {
+                let at = self.at(cell, r, k);
+                product.store(&mut self.sums[at..]);
+            }
+        }
+    }
+}
+
+/// Adds to the tile the `R` strips at `cell`, of which these are the correlations.
 #[inline(always)]
 fn absorb<V: Lanes, const R: usize, M: Measure>(
     tile: &mut Tile,
     proof: V::Proof,
     windows: &Windows,
-    panels: Cell,
-    row: usize,
-    lane: usize,
+    cell: Cell,
+    [xy, ab, xb, ya]: [[V; R]; 4],
 ) {
-    let Cell { prompt, first, second } = panels;
+    let Cell { prompt, first, second } = cell;
     let (rows, columns) = (windows.panel(prompt, first / PANEL), windows.panel(prompt, second / PANEL));
-    let [xy, ab, xb, ya] = dot_products::<V, R>(proof, rows, row / R, columns, lane);
+    let (row, lane) = (first % PANEL, second % PANEL);
     let (one, clear) = (V::splat(proof, 1.0), V::splat(proof, spectrum::CLEAR));
-    let yb = V::load(proof, &windows.own(prompt)[second + lane..]);
+    let yb = V::load(proof, &windows.own(prompt)[second..]);
     for r in 0..R {
-        let cell = Cell { prompt, first: first + row + r, second: second + lane };
+        let cell = Cell { first: first + r, ..cell };
         let xa = V::splat(proof, windows.own(prompt)[cell.first]);
         let correlations = Correlations { xy: xy[r], ab: ab[r], xa, xb: xb[r], ya: ya[r], yb };
         let variances = Variances::of(&correlations, one);
@@ -302,18 +373,19 @@ fn absorb<V: Lanes, const R: usize, M: Measure>(
     }
 }
 
-/// The correlations of `R` rows with `V::N` columns.
+/// The products of `R` rows with `V::N` columns over a run of moments, added to those before it.
 #[inline(always)]
 fn dot_products<V: Lanes, const R: usize>(
     proof: V::Proof,
-    rows: &[f64],
-    strip: usize,
-    columns: &[f64],
-    lane: usize,
+    windows: &Windows,
+    cell: Cell,
+    run: &Range<usize>,
+    [mut xy, mut ab, mut xb, mut ya]: [[V; R]; 4],
 ) -> [[V; R]; 4] {
+    let of = |head: usize| &windows.panel(cell.prompt, head / PANEL)[run.start * 2 * PANEL..run.end * 2 * PANEL];
+    let (rows, columns) = (of(cell.first), of(cell.second));
+    let (strip, lane) = (cell.first % PANEL / R, cell.second % PANEL);
     assert!(strip < PANEL / R && lane + V::N <= PANEL, "within a panel");
-    let zero = V::splat(proof, 0.0);
-    let [mut xy, mut ab, mut xb, mut ya] = [[zero; R]; 4];
     for (row, column) in rows.as_chunks::<{ 2 * PANEL }>().0.iter().zip(columns.as_chunks::<{ 2 * PANEL }>().0) {
         let (y, b) = (V::load(proof, &column[lane..]), V::load(proof, &column[PANEL + lane..]));
         let (past, future) = row.split_at(PANEL);
