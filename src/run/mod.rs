@@ -25,4 +25,4 @@ pub use expect::{Finding, Held, findings};
 pub use fetch::{complete, fetch};
 pub use record::{Outcome, Record};
 pub use stop::{Stop, StopKind};
-pub use verdicts::{Control, Criterion, Decided, Verdict, controls, verdicts};
+pub use verdicts::{Control, Criterion, Decided, Verdict, controls, named_in, verdicts};

@@ -111,10 +111,14 @@ fn reason(record: &Value, params: &Value) -> Option<Reason> {
         Some(when) => vec![when],
         None => rules.iter().filter_map(|rule| rule["when"].as_str()).collect(),
     };
-    let names = params["values"].as_array()?.iter().filter_map(|value| value["name"].as_str());
+    Some(Reason { when: decided.as_str().map(str::to_owned), values: named_in(&conditions, record, params) })
+}
+
+/// The values of a verdict that conditions name, in the manifest's order.
+pub fn named_in(conditions: &[&str], record: &Value, params: &Value) -> Vec<(String, Value)> {
+    let names = params["values"].as_array().into_iter().flatten().filter_map(|value| value["name"].as_str());
     let named = names.filter(|name| conditions.iter().any(|condition| mentions(condition, name)));
-    let values = named.map(|name| (name.to_owned(), record["values"][name].clone())).collect();
-    Some(Reason { when: decided.as_str().map(str::to_owned), values })
+    named.map(|name| (name.to_owned(), record["values"][name].clone())).collect()
 }
 
 /// Whether an expression names a value.

@@ -9,7 +9,7 @@ use super::{
     number::{Shown, with_minus},
     records,
 };
-use crate::run::{Criterion, Finding, Held, findings};
+use crate::run::{Criterion, Finding, Held, findings, named_in};
 
 /// What a rule of the study decided.
 #[derive(Serialize)]
@@ -53,8 +53,17 @@ pub struct ValueView {
 #[derive(Serialize)]
 pub struct RuleView {
     pub when: Option<String>,
+    /// The values that the condition names.
+    pub named: Vec<Named>,
     pub then: Option<String>,
     pub fired: bool,
+}
+
+/// A value that a rule looks at.
+#[derive(Serialize)]
+pub struct Named {
+    pub name: String,
+    pub value: Shown,
 }
 
 /// A stage that is declared a control.
@@ -190,8 +199,14 @@ fn rules(record: &Value, params: &Value) -> Vec<RuleView> {
     let fired = record["rule"]["index"].as_u64();
     let rules = params["rules"].as_array().map_or(&[][..], Vec::as_slice);
     let text = |value: &Value| value.as_str().map(str::to_owned);
+    let named = |rule: &Value| {
+        let when = rule["when"].as_str().unwrap_or_default();
+        let values = named_in(&[when], record, params).into_iter();
+        values.map(|(name, value)| Named { name, value: Shown::json(&value) }).collect()
+    };
     let view = |(i, rule): (usize, &Value)| RuleView {
         when: text(&rule["when"]),
+        named: named(rule),
         then: text(&rule["then"]),
         fired: fired == Some(i as u64),
     };

@@ -40,9 +40,10 @@ pub struct Link {
     pub href: String,
 }
 
-/// Values that a page shows of all tables together, and rows that it shows of one.
+/// Values that a page shows of all tables together, and rows that it shows of one; of those behind them, only a few.
 const MOST_VALUES: usize = 24_000;
 const MOST_ROWS: usize = 500;
+const FEW_ROWS: usize = 40;
 /// Links to the files of cells that a table names.
 const MOST_LINKS: usize = 12;
 /// A table of more bytes is not read for the page.
@@ -71,7 +72,7 @@ pub fn tables(known: &Known, made: &[Made]) -> Vec<TableView> {
 fn view(known: &Known, cells: &[Made], left: usize) -> TableView {
     let first = cells[0];
     let single = first.cell.labels.is_empty();
-    let most = if left == 0 { 5 } else { MOST_ROWS.div_ceil(cells.len()) };
+    let most = if left == 0 { FEW_ROWS } else { MOST_ROWS }.div_ceil(cells.len());
     let mut view = TableView {
         title: known.title(first.cell),
         name: first.name(known.plan),
