@@ -1,8 +1,8 @@
 //! Do the nodes of a model (heads, experts) process information synergistically or redundantly?
 //!
 //! Integrated information decomposition of every pair of node series, prompt by prompt; the time means of the atoms,
-//! then their mean over the prompts in which a pair is sound. Or of all prompts at once. The mathematics is `metrics::phiid`; here are the names,
-//! what is computed when, and what is said about degenerate input.
+//! then their mean over the prompts in which a pair is sound. Or of all prompts at once, as one series. The mathematics is
+//! `metrics::phiid`; here are the names, what is computed when, and what is said about degenerate input.
 
 mod series;
 mod unit;
