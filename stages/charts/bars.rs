@@ -1,10 +1,11 @@
 //! Bars over categories, side by side where there are several series.
 
 use super::{
-    axes::{self, Obstacle, Side},
+    axes::{self, Side},
     color::{INK, RULE},
     curves::{Point, error_bars},
     legend,
+    lines::Obstacle,
     marks::{Mark, Shape},
     scale::{Scale, counted, extent, range},
     spec::{AxisSpec, Hue, LineSpec},

@@ -1,11 +1,12 @@
 //! Box plots over categories, side by side where there are several series.
 
 use super::{
-    axes::{self, Obstacle, Side},
+    axes::{self, Side},
     bars::named,
     clip,
     color::{INK, PAPER, RULE, Rgb},
     legend,
+    lines::Obstacle,
     marks::{Mark, Shape},
     scale::{Scale, extent, range},
     spec::{AxisSpec, Hue, LineSpec},

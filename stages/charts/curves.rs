@@ -1,10 +1,11 @@
 //! Lines with bands, and points with error bars, over two numeric axes.
 
 use super::{
-    axes::{self, Obstacle, Side},
+    axes::{self, Side},
     clip,
     color::{RULE, Rgb},
     legend,
+    lines::Obstacle,
     marks::{self, Mark, Shape},
     scale::{Scale, counted, extent, range},
     spec::{AxisSpec, Hue, LineSpec, Style},

@@ -13,6 +13,7 @@ mod data;
 mod elements;
 mod heat;
 mod legend;
+mod lines;
 mod marks;
 mod network;
 mod png;
@@ -298,7 +299,7 @@ impl Panel {
                 axes::zones(drawing, plot, &self.zones, Some(&x), &y);
                 axes::grid(drawing, plot, &beside);
                 axes::zone_labels(drawing, plot, &self.zones, Some(&x), &y);
-                axes::fixed_lines(drawing, plot, &self.lines, (Some(&x), &y), curves.obstacles(&x, &y));
+                lines::fixed_lines(drawing, plot, &self.lines, (Some(&x), &y), curves.obstacles(&x, &y));
                 curves.draw(drawing, plot, &x, &y);
                 axes::spines(drawing, plot);
             }
@@ -308,7 +309,7 @@ impl Panel {
                 axes::grid(drawing, plot, &beside);
                 bars.draw(drawing, plot, &y);
                 axes::zone_labels(drawing, plot, &self.zones, None, &y);
-                axes::fixed_lines(drawing, plot, &self.lines, (None, &y), bars.obstacles(plot, &y));
+                lines::fixed_lines(drawing, plot, &self.lines, (None, &y), bars.obstacles(plot, &y));
                 axes::spines(drawing, plot);
             }
             Body::Boxes(boxes) => {
@@ -316,7 +317,7 @@ impl Panel {
                 axes::zones(drawing, plot, &self.zones, None, &y);
                 axes::grid(drawing, plot, &beside);
                 axes::zone_labels(drawing, plot, &self.zones, None, &y);
-                axes::fixed_lines(drawing, plot, &self.lines, (None, &y), boxes.obstacles(plot, &y));
+                lines::fixed_lines(drawing, plot, &self.lines, (None, &y), boxes.obstacles(plot, &y));
                 boxes.draw(drawing, plot, &y);
                 axes::spines(drawing, plot);
             }
