@@ -15,6 +15,8 @@ const TICK: f64 = 4.0;
 const GAP: f64 = 4.0;
 /// From a line of a label to the next.
 const LINE: f64 = 13.0;
+/// From a line of a title to the next.
+const TITLE_LINE: f64 = 14.0;
 /// The height of capitals and digits in units of the font size: what centring a text on a line needs.
 const CAP: f64 = 0.72;
 
@@ -38,10 +40,21 @@ pub fn fitting(length: f64, every: f64) -> usize {
     ((length / every).round() as usize).clamp(2, 10)
 }
 
+/// What stands beside an axis that is `length` pixels long: the unit below the label where both are too long for a line.
+pub fn title(axis: &AxisSpec, length: f64) -> String {
+    let whole = axis.title();
+    match &axis.unit {
+        _ if text::width(&whole, LABEL_SIZE) <= length => whole,
+        Some(unit) if !axis.label.is_empty() => format!("{}\n({unit})", axis.label),
+        _ => text::folded(&whole, LABEL_SIZE, length).unwrap_or(whole),
+    }
+}
+
 /// The room that the left side needs.
 pub fn left_room(title: &str, labels: &[String]) -> f64 {
     let labels = text::widest(labels.iter().map(String::as_str), TICK_SIZE);
-    let title = if title.is_empty() { 4.0 } else { f64::from(LABEL_SIZE) + 10.0 };
+    let lines = title.lines().count();
+    let title = if lines == 0 { 4.0 } else { f64::from(LABEL_SIZE) + 10.0 + TITLE_LINE * (lines - 1) as f64 };
     title + labels + GAP + TICK
 }
 
@@ -104,10 +117,11 @@ pub fn sides(drawing: &mut Drawing, plot: Area, x: &Side, y: &Side) {
         let below = baseline + x.depth() - f64::from(TICK_SIZE) + f64::from(LABEL_SIZE) + 7.0;
         drawing.text((plot.x + plot.w / 2.0, below), &x.title, title);
     }
-    if !y.title.is_empty() {
-        let labels = text::widest(y.ticks.iter().map(|(_, label)| label.as_str()), TICK_SIZE);
-        let beside = plot.x - TICK - GAP - labels - 9.0;
-        drawing.text((beside, plot.y + plot.h / 2.0), &y.title, Font { upwards: true, ..title });
+    let labels = text::widest(y.ticks.iter().map(|(_, label)| label.as_str()), TICK_SIZE);
+    let beside = plot.x - TICK - GAP - labels - 9.0;
+    for (i, line) in y.title.lines().rev().enumerate() {
+        let at = (beside - TITLE_LINE * i as f64, plot.y + plot.h / 2.0);
+        drawing.text(at, line, Font { upwards: true, ..title });
     }
 }
 
@@ -166,4 +180,23 @@ fn shaded<'z>(plot: Area, zones: &'z [ZoneSpec], x: Option<&Scale>, y: &Scale) -
         seen.push((zone, Area { x: left, y: top, w: right - left, h: bottom - top }));
     }
     seen
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_title_that_is_too_long_has_its_unit_below() {
+        let axis = AxisSpec {
+            label: "KL(original ‖ changed)".into(),
+            unit: Some("nats per token".into()),
+            ..Default::default()
+        };
+        assert_eq!(title(&axis, 400.0), "KL(original ‖ changed) (nats per token)");
+        assert_eq!(title(&axis, 200.0), "KL(original ‖ changed)\n(nats per token)");
+        let plain = AxisSpec { label: "norm of the residual stream".into(), ..AxisSpec::default() };
+        assert_eq!(title(&plain, 120.0), "norm of the\nresidual stream");
+        assert_eq!(left_room("a\nb", &[]) - left_room("a", &[]), TITLE_LINE);
+    }
 }

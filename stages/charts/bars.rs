@@ -96,7 +96,7 @@ impl Bars {
         let beside = axes::ticks(y.1, y.0, axes::fitting(plot.h, 48.0));
         (
             Side { title: x.title(), ticks: named(&self.categories, plot), turned: false },
-            Side { title: y.0.title(), ticks: beside, turned: false },
+            Side { title: axes::title(y.0, plot.h), ticks: beside, turned: false },
         )
     }
 

@@ -111,7 +111,10 @@ impl Heat {
         let below = below.into_iter().map(|(i, label)| (across(i), label)).collect();
         let beside = named(&self.rows, high, f64::from(TICK_SIZE) + 3.0);
         let beside = beside.into_iter().map(|(i, label)| (down(i), label)).collect();
-        (Side { title: x.title(), ticks: below, turned }, Side { title: y.title(), ticks: beside, turned: false })
+        (
+            Side { title: x.title(), ticks: below, turned },
+            Side { title: axes::title(y, plot.h), ticks: beside, turned: false },
+        )
     }
 
     pub fn draw(&self, drawing: &mut Drawing, plot: Area, x: &AxisSpec, y: &AxisSpec) {

@@ -260,7 +260,7 @@ impl Panel {
         let guess = Area { x: area.x, y: area.y + head, w: area.w, h: (area.h - head - bottom).max(60.0) };
         let (below, beside) = self.sides(guess);
         let labels: Vec<String> = beside.ticks.into_iter().map(|(_, label)| label).collect();
-        let left = axes::left_room(&self.y.title(), &labels).max(self.left);
+        let left = axes::left_room(&beside.title, &labels).max(self.left);
         let half_label = below.ticks.last().map_or(0.0, |(_, label)| text::width(label, axes::TICK_SIZE) / 2.0);
         let right = match &self.body {
             Body::Heat(heat) => heat.right_room(),
