@@ -17,6 +17,8 @@ const GAP: f64 = 4.0;
 const LINE: f64 = 13.0;
 /// From a line of a title to the next.
 const TITLE_LINE: f64 = 14.0;
+/// A title may be longer than its axis by this factor: a little of it beyond the ends meets nothing.
+const OVERHANG: f64 = 1.1;
 /// The height of capitals and digits in units of the font size: what centring a text on a line needs.
 const CAP: f64 = 0.72;
 
@@ -44,7 +46,7 @@ pub fn fitting(length: f64, every: f64) -> usize {
 pub fn title(axis: &AxisSpec, length: f64) -> String {
     let whole = axis.title();
     match &axis.unit {
-        _ if text::width(&whole, LABEL_SIZE) <= length => whole,
+        _ if text::width(&whole, LABEL_SIZE) <= OVERHANG * length => whole,
         Some(unit) if !axis.label.is_empty() => format!("{}\n({unit})", axis.label),
         _ => text::folded(&whole, LABEL_SIZE, length).unwrap_or(whole),
     }
