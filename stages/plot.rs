@@ -73,7 +73,7 @@ fn two() -> usize {
 
 impl Stage for Plot {
     const KIND: &'static str = "plot";
-    const VERSION: &'static [(&'static str, u32)] = &[("plot", 3)];
+    const VERSION: &'static [(&'static str, u32)] = &[("plot", 4)];
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let names = tables::wired(given);

@@ -1,10 +1,11 @@
 //! Bars over categories, side by side where there are several series.
 
 use super::{
-    axes::{self, Obstacle, Side},
+    axes::{self, Side},
     color::{INK, RULE},
     curves::{Point, error_bars},
     legend,
+    lines::Obstacle,
     marks::{Mark, Shape},
     scale::{Scale, counted, extent, range},
     spec::{AxisSpec, Hue, LineSpec},
@@ -95,7 +96,7 @@ impl Bars {
         let beside = axes::ticks(y.1, y.0, axes::fitting(plot.h, 48.0));
         (
             Side { title: x.title(), ticks: named(&self.categories, plot), turned: false },
-            Side { title: y.0.title(), ticks: beside, turned: false },
+            Side { title: axes::title(y.0, plot.h), ticks: beside, turned: false },
         )
     }
 

@@ -1,11 +1,12 @@
 //! Box plots over categories, side by side where there are several series.
 
 use super::{
-    axes::{self, Obstacle, Side},
+    axes::{self, Side},
     bars::named,
     clip,
     color::{INK, PAPER, RULE, Rgb},
     legend,
+    lines::Obstacle,
     marks::{Mark, Shape},
     scale::{Scale, extent, range},
     spec::{AxisSpec, Hue, LineSpec},
@@ -54,7 +55,7 @@ impl Boxes {
         let beside = axes::ticks(y.1, y.0, axes::fitting(plot.h, 48.0));
         (
             Side { title: x.title(), ticks: named(&self.categories, plot), turned: false },
-            Side { title: y.0.title(), ticks: beside, turned: false },
+            Side { title: axes::title(y.0, plot.h), ticks: beside, turned: false },
         )
     }
 

@@ -1,10 +1,11 @@
 //! Lines with bands, and points with error bars, over two numeric axes.
 
 use super::{
-    axes::{self, Obstacle, Side},
+    axes::{self, Side},
     clip,
     color::{RULE, Rgb},
     legend,
+    lines::Obstacle,
     marks::{self, Mark, Shape},
     scale::{Scale, counted, extent, range},
     spec::{AxisSpec, Hue, LineSpec, Style},
@@ -216,5 +217,5 @@ pub fn sides(plot: Area, x: (&AxisSpec, &Scale), y: (&AxisSpec, &Scale)) -> (Sid
     let below = axes::ticks(x.1, x.0, axes::fitting(plot.w, 80.0));
     let beside = axes::ticks(y.1, y.0, axes::fitting(plot.h, 48.0));
     let side = |title, ticks| Side { title, ticks, turned: false };
-    (side(x.0.title(), below), side(y.0.title(), beside))
+    (side(x.0.title(), below), side(axes::title(y.0, plot.h), beside))
 }

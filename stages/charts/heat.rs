@@ -7,7 +7,7 @@ use ndarray::{Array2, arr2};
 use super::{
     axes::{self, LABEL_SIZE, Side, TICK_SIZE},
     color::{INK, MISSING, PAPER, RULE, Rgb},
-    raster,
+    lines, raster,
     scale::{Scale, extent, fixed},
     spec::{AxisSpec, ColorSpec, LineSpec, Map},
     svg::{Anchor, Area, Drawing, Font, Stroke},
@@ -111,7 +111,10 @@ impl Heat {
         let below = below.into_iter().map(|(i, label)| (across(i), label)).collect();
         let beside = named(&self.rows, high, f64::from(TICK_SIZE) + 3.0);
         let beside = beside.into_iter().map(|(i, label)| (down(i), label)).collect();
-        (Side { title: x.title(), ticks: below, turned }, Side { title: y.title(), ticks: beside, turned: false })
+        (
+            Side { title: x.title(), ticks: below, turned },
+            Side { title: axes::title(y, plot.h), ticks: beside, turned: false },
+        )
     }
 
     pub fn draw(&self, drawing: &mut Drawing, plot: Area, x: &AxisSpec, y: &AxisSpec) {
@@ -137,7 +140,7 @@ impl Heat {
         let placed = |line: &&LineSpec| if line.x.is_some() { across.is_some() } else { down.is_some() };
         let lines: Vec<LineSpec> = lines.iter().filter(placed).cloned().collect();
         // Cells are everywhere: a label lies on some.
-        axes::fixed_lines(drawing, plot, &lines, (across.as_ref(), down.as_ref().unwrap_or(&any)), vec![]);
+        lines::fixed_lines(drawing, plot, &lines, (across.as_ref(), down.as_ref().unwrap_or(&any)), vec![]);
     }
 
     /// The values as they are seen, from the upper left.

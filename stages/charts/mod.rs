@@ -13,6 +13,7 @@ mod data;
 mod elements;
 mod heat;
 mod legend;
+mod lines;
 mod marks;
 mod network;
 mod png;
@@ -259,7 +260,7 @@ impl Panel {
         let guess = Area { x: area.x, y: area.y + head, w: area.w, h: (area.h - head - bottom).max(60.0) };
         let (below, beside) = self.sides(guess);
         let labels: Vec<String> = beside.ticks.into_iter().map(|(_, label)| label).collect();
-        let left = axes::left_room(&self.y.title(), &labels).max(self.left);
+        let left = axes::left_room(&beside.title, &labels).max(self.left);
         let half_label = below.ticks.last().map_or(0.0, |(_, label)| text::width(label, axes::TICK_SIZE) / 2.0);
         let right = match &self.body {
             Body::Heat(heat) => heat.right_room(),
@@ -298,7 +299,7 @@ impl Panel {
                 axes::zones(drawing, plot, &self.zones, Some(&x), &y);
                 axes::grid(drawing, plot, &beside);
                 axes::zone_labels(drawing, plot, &self.zones, Some(&x), &y);
-                axes::fixed_lines(drawing, plot, &self.lines, (Some(&x), &y), curves.obstacles(&x, &y));
+                lines::fixed_lines(drawing, plot, &self.lines, (Some(&x), &y), curves.obstacles(&x, &y));
                 curves.draw(drawing, plot, &x, &y);
                 axes::spines(drawing, plot);
             }
@@ -308,7 +309,7 @@ impl Panel {
                 axes::grid(drawing, plot, &beside);
                 bars.draw(drawing, plot, &y);
                 axes::zone_labels(drawing, plot, &self.zones, None, &y);
-                axes::fixed_lines(drawing, plot, &self.lines, (None, &y), bars.obstacles(plot, &y));
+                lines::fixed_lines(drawing, plot, &self.lines, (None, &y), bars.obstacles(plot, &y));
                 axes::spines(drawing, plot);
             }
             Body::Boxes(boxes) => {
@@ -316,7 +317,7 @@ impl Panel {
                 axes::zones(drawing, plot, &self.zones, None, &y);
                 axes::grid(drawing, plot, &beside);
                 axes::zone_labels(drawing, plot, &self.zones, None, &y);
-                axes::fixed_lines(drawing, plot, &self.lines, (None, &y), boxes.obstacles(plot, &y));
+                lines::fixed_lines(drawing, plot, &self.lines, (None, &y), boxes.obstacles(plot, &y));
                 boxes.draw(drawing, plot, &y);
                 axes::spines(drawing, plot);
             }

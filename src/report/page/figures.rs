@@ -48,7 +48,9 @@ pub fn figures(known: &Known, made: &[Made]) -> Vec<FigureView> {
 }
 
 fn view(known: &Known, made: &Made, image: Result<Image, String>) -> FigureView {
-    let title = known.title(made.cell);
+    let stage = &known.plan.manifest.stages[made.cell.stage];
+    // A control's figure shows what it checks.
+    let title = stage.title.as_ref().or(stage.control.as_ref()).cloned().unwrap_or_else(|| known.title(made.cell));
     let several = made.cell.ports.outputs.len() > 1;
     let (image, note) = match image {
         Ok(image) => (Some(image), None),
