@@ -79,22 +79,7 @@ impl Store {
         }
         Ok(studies)
     }
-
-    /// The inputs-keys of live leases: those whose file was renewed within an hour. A holder renews it every half minute.
-    pub(crate) fn live_leases(&self, now: SystemTime) -> Result<Vec<InputsKey>, StoreError> {
-        let mut live = Vec::new();
-        for (path, found) in files(&self.root().join("leases"))? {
-            let modified = found.modified().map_err(StoreError::io("look at", &path))?;
-            let is_live = now.duration_since(modified).map_or(true, |age| age.as_secs() < LEASE_SECONDS);
-            let key = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
-            live.extend(key.filter(|_| is_live).map(InputsKey));
-        }
-        Ok(live)
-    }
 }
-
-/// A lease that stood still for longer is nobody's.
-const LEASE_SECONDS: u64 = 3600;
 
 impl Census {
     fn note(&mut self, path: &Path, found: &fs::Metadata) -> Result<(), StoreError> {
@@ -140,7 +125,8 @@ fn subfolders(folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
     Ok(list(folder)?.into_iter().filter(|(_, found)| found.is_dir()).map(|(path, _)| path).collect())
 }
 
-fn files(folder: &Path) -> Result<Vec<(PathBuf, fs::Metadata)>, StoreError> {
+/// The files in a folder, by name; nothing where there is no such folder.
+pub(crate) fn files(folder: &Path) -> Result<Vec<(PathBuf, fs::Metadata)>, StoreError> {
     Ok(list(folder)?.into_iter().filter(|(_, found)| found.is_file()).collect())
 }
 

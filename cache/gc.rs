@@ -69,7 +69,7 @@ impl Store {
             // An age that reaches back before all files leaves them all young.
             then: now.checked_sub(collect.older_than).unwrap_or(SystemTime::UNIX_EPOCH),
             dry_run: collect.dry_run,
-            leases: self.live_leases(now)?,
+            leases: self.live_leases()?,
         };
         let (forgotten, kept): (BTreeMap<_, _>, BTreeMap<_, _>) =
             self.studies()?.into_iter().partition(|(study, _)| collect.forget.contains(study));

@@ -60,6 +60,12 @@ struct Held {
     over: bool,
 }
 
+/// Whether a lease is over, for everybody who asks: its holder is known to have ended, or its file has stood still for
+/// too long. A file that does not say who holds it is somebody's as long as it is young.
+pub(crate) fn is_over(holder: Option<&Holder>, me: &Holder, still: Duration, patience: Duration) -> bool {
+    holder.is_some_and(|holder| holder.is_gone(me)) || still >= patience
+}
+
 /// The file of a lease.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Lease {
@@ -73,6 +79,9 @@ pub const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// A lease that stands still for so many heartbeats is over.
 const PATIENCE: u32 = 3;
+
+/// The same for who only looks once, and goes by the age of the file: the clock behind that may be another machine's.
+pub(crate) const STALE: Duration = Duration::from_secs(600);
 
 /// How often a lease may change hands between two looks at it.
 const TRIES: usize = 100;
@@ -152,8 +161,8 @@ impl Watch {
 
     /// Also where it is our own: one that could not be removed.
     fn is_over(&self, me: &Holder, heartbeat: Duration) -> bool {
-        let gone = self.holder.as_ref().is_some_and(|holder| holder == me || holder.is_gone(me));
-        gone || self.since.elapsed() >= heartbeat * PATIENCE
+        let holder = self.holder.as_ref();
+        holder == Some(me) || is_over(holder, me, self.since.elapsed(), heartbeat * PATIENCE)
     }
 }
 

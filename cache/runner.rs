@@ -1,36 +1,65 @@
-//! Who is computing something now, as far as leases tell: for people who look. No computation rests on it.
+//! Who is computing something now, as far as one look at the leases tells: for people, and for the collection of garbage.
+//! No computation rests on it.
 
 use std::{
-    fs,
+    io::ErrorKind,
     path::Path,
     time::{Duration, SystemTime},
 };
 
-use crate::{Holder, InputsKey, Store, StoreError, durable, lease::Lease, store::parsed};
+use crate::{
+    Holder, InputsKey, Store, StoreError, census, durable,
+    lease::{Lease, STALE, is_over},
+    store::parsed,
+};
 
-/// Leases are renewed twice a minute: one this old is nobody's. (The clocks of a file system and of its reader may
-/// differ by seconds.)
-const STALE: Duration = Duration::from_secs(120);
+/// A lease that is not over.
+struct Living {
+    /// None where its file does not say.
+    holder: Option<Holder>,
+}
 
 impl Store {
     /// Who holds the lease of a computation; none where its holder has ended, or has not renewed it.
     pub fn runner(&self, key: InputsKey) -> Result<Option<Holder>, StoreError> {
-        let path = self.lease_path(key);
-        let Some(bytes) = durable::read(&path).map_err(StoreError::io("read", &path))? else { return Ok(None) };
-        let holder = parsed::<Lease>(&bytes).map(|lease| lease.holder);
-        Ok(holder.filter(|holder| !holder.is_gone(&Holder::this_process()) && !is_stale(&path)))
+        let living = living(&self.lease_path(key), &Holder::this_process())?;
+        Ok(living.and_then(|living| living.holder))
+    }
+
+    /// The inputs-keys of the leases that are not over.
+    pub(crate) fn live_leases(&self) -> Result<Vec<InputsKey>, StoreError> {
+        let me = Holder::this_process();
+        let mut live = Vec::new();
+        for (path, _) in census::files(&self.root().join("leases"))? {
+            let key = path.file_stem().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+            if let (Some(key), Some(_)) = (key, living(&path, &me)?) {
+                live.push(InputsKey(key));
+            }
+        }
+        Ok(live)
     }
 }
 
-/// A file that has gone meanwhile is.
-fn is_stale(path: &Path) -> bool {
-    let modified = fs::metadata(path).and_then(|found| found.modified());
-    modified.map_or(true, |at| SystemTime::now().duration_since(at).is_ok_and(|age| age > STALE))
+/// The lease in a file. One that is given back while it is being looked at is over.
+fn living(path: &Path, me: &Holder) -> Result<Option<Living>, StoreError> {
+    let Some(bytes) = durable::read(path).map_err(StoreError::io("read", path))? else { return Ok(None) };
+    let holder = parsed::<Lease>(&bytes).map(|lease| lease.holder);
+    let modified = match path.metadata().and_then(|found| found.modified()) {
+        Ok(modified) => modified,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(StoreError::io("look at", path)(error)),
+    };
+    // A time that is yet to come is of a clock that is ahead: the file is young.
+    let age = SystemTime::now().duration_since(modified).unwrap_or(Duration::ZERO);
+    Ok((!is_over(holder.as_ref(), me, age, STALE)).then_some(Living { holder }))
 }
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, process};
+    use std::{
+        fs::{self, File},
+        process,
+    };
 
     use serde_json::json;
 
@@ -64,5 +93,23 @@ mod tests {
         assert_eq!(store.runner(key).unwrap(), None, "it was not renewed");
         fs::write(&path, "{").unwrap();
         assert_eq!(store.runner(key).unwrap(), None, "it is torn");
+    }
+
+    #[test]
+    fn a_collection_spares_what_a_process_may_be_at_work_on_whoever_that_is() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::at(home.path());
+        let live = |holder: &str| {
+            let text = format!(r#"{{"count":1,"format":1,"holder":{holder}}}"#);
+            fs::create_dir_all(home.path().join("leases")).unwrap();
+            fs::write(store.lease_path(InputsKey(Digest::of(b"inputs"))), text).unwrap();
+            store.live_leases().unwrap().len()
+        };
+        let me = serde_json::to_value(Holder::this_process()).unwrap();
+        let mut ended = me.clone();
+        ended["pid"] = json!(i32::MAX);
+        assert_eq!([&me, &ended].map(|holder| live(&holder.to_string())), [1, 0]);
+        assert_eq!(live(r#"{"host":"elsewhere","pid":7,"boot":"b"}"#), 1);
+        assert_eq!(live("{}"), 1, "torn, but young");
     }
 }
