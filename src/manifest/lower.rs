@@ -13,7 +13,7 @@ use super::{
     shape::{Bounds, Field, Role, Shape, Type},
     spelling::nearest,
     stages::RESERVED,
-    substitute::substitute,
+    substitute::{Room, substitute},
     words::{describe, documented, names, one_of, or},
 };
 
@@ -45,10 +45,19 @@ impl Lowering {
 }
 
 /// The parameters of one cell as JSON: substituted, then lowered, with the problems of both.
-pub fn lower_cell(params: &Node, scope: &Scope, shape: &Shape, at: &Lowering) -> Result<Value, Vec<Problem>> {
-    let (params, mut problems) = substitute(params, scope);
+pub fn lower_cell(
+    params: &Node,
+    scope: &Scope,
+    shape: &Shape,
+    at: &Lowering,
+    room: &mut Room,
+) -> Result<Value, Vec<Problem>> {
+    let (params, mut problems) = substitute(params, scope, room);
     if problems.is_empty() {
         return lower(&params, shape, at);
+    }
+    if room.is_spent {
+        return Err(problems);
     }
     let unknown: Vec<_> = problems.iter().map(|problem| problem.span.clone()).collect();
     let follows =

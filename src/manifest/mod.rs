@@ -46,7 +46,7 @@ pub use problem::{Place, Problem, Problems};
 pub use schema::schema;
 pub use shape::Shape;
 pub use spelling::suggest;
-pub use substitute::Scope;
+pub use substitute::{ROOM, Room, Scope};
 
 /// A manifest's text, and where it came from.
 #[derive(Debug)]

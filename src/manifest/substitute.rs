@@ -16,11 +16,41 @@ pub struct Scope<'a> {
     pub cell: &'a [(&'a Axis, &'a AxisValue)],
 }
 
+/// The memory that the parameters of all cells may take once their references are replaced: a few lines that name a long
+/// list again and again are as large as one likes.
+pub struct Room {
+    left: usize,
+    /// Whether something did not fit. What was expanded since is not whole.
+    pub is_spent: bool,
+}
+
+/// Far more than studies take, and less than any machine has.
+pub const ROOM: usize = 256 << 20;
+
+impl Room {
+    pub fn of(bytes: usize) -> Self {
+        Self { left: bytes, is_spent: false }
+    }
+
+    fn take(&mut self, bytes: usize) -> bool {
+        self.is_spent |= bytes > self.left;
+        self.left = self.left.saturating_sub(bytes);
+        !self.is_spent
+    }
+}
+
 /// `node` with every reference replaced. What is replaced has the span of the place of use.
-pub fn substitute(node: &Node, scope: &Scope) -> (Node, Vec<Problem>) {
-    let mut problems = vec![];
-    let node = replaced(node, scope, &mut problems);
-    (node, problems)
+pub fn substitute(node: &Node, scope: &Scope, room: &mut Room) -> (Node, Vec<Problem>) {
+    let mut pass = Pass { scope, room, problems: vec![] };
+    let node = pass.replaced(node);
+    (node, pass.problems)
+}
+
+/// One way down the parameters of a cell.
+struct Pass<'a> {
+    scope: &'a Scope<'a>,
+    room: &'a mut Room,
+    problems: Vec<Problem>,
 }
 
 /// A value that refers to nothing, `$$` replaced: what `[params]` and `[axes]` hold.
@@ -57,55 +87,91 @@ fn literal_text(text: String, span: &Span, what: &str, problems: &mut Vec<Proble
     }
 }
 
-fn replaced(node: &Node, scope: &Scope, problems: &mut Vec<Problem>) -> Node {
-    let value = match &node.value {
-        NodeValue::String(text) if text.contains('$') => return replaced_text(node, text, scope, problems),
-        NodeValue::Array(items) => NodeValue::Array(items.iter().map(|item| replaced(item, scope, problems)).collect()),
-        NodeValue::Table(entries) => {
-            NodeValue::Table(entries.iter().map(|(key, node)| (key.clone(), replaced(node, scope, problems))).collect())
-        }
-        scalar => scalar.clone(),
-    };
-    Node { span: node.span.clone(), value, base: node.base }
-}
-
-fn replaced_text(node: &Node, text: &str, scope: &Scope, problems: &mut Vec<Problem>) -> Node {
-    let pieces = match pieces(text) {
-        Ok(pieces) => pieces,
-        Err(Unterminated(at)) => {
-            problems.push(unterminated(inside(&node.span, text, at..text.len())));
-            return node.clone();
-        }
-    };
-    let result = match &pieces[..] {
-        [Piece::Reference { name, at }] => {
-            let found = scope.find(name, inside(&node.span, text, at.clone()));
-            found.map(|value| value.moved_to(&node.span)).map_err(|problem| vec![problem])
-        }
-        pieces => joined(node, text, pieces, scope),
-    };
-    result.unwrap_or_else(|wrong| {
-        problems.extend(wrong);
-        node.clone()
-    })
-}
-
-/// Several pieces as one string. A relative path is relative to what its beginning is relative to.
-fn joined(node: &Node, text: &str, pieces: &[Piece], scope: &Scope) -> Result<Node, Vec<Problem>> {
-    let mut whole = String::new();
-    let mut base = node.base;
-    let mut problems = vec![];
-    for piece in pieces {
-        match scalar(piece, node, text, scope) {
-            Ok((part, part_base)) => {
-                base = if whole.is_empty() { part_base } else { base };
-                whole.push_str(&part);
+impl Pass<'_> {
+    fn replaced(&mut self, node: &Node) -> Node {
+        let value = match &node.value {
+            NodeValue::String(text) if text.contains('$') => return self.replaced_text(node, text),
+            NodeValue::Array(items) => NodeValue::Array(items.iter().map(|item| self.replaced(item)).collect()),
+            NodeValue::Table(entries) => {
+                NodeValue::Table(entries.iter().map(|(key, node)| (key.clone(), self.replaced(node))).collect())
             }
-            Err(problem) => problems.push(problem),
-        }
+            scalar if self.has_room(own_size(node), &node.span) => scalar.clone(),
+            _ => NodeValue::Bool(false), // nobody sees it
+        };
+        Node { span: node.span.clone(), value, base: node.base }
     }
-    let node = Node { span: node.span.clone(), value: NodeValue::String(whole), base };
-    if problems.is_empty() { Ok(node) } else { Err(problems) }
+
+    fn replaced_text(&mut self, node: &Node, text: &str) -> Node {
+        let pieces = match pieces(text) {
+            Ok(pieces) => pieces,
+            Err(Unterminated(at)) => {
+                self.problems.push(unterminated(inside(&node.span, text, at..text.len())));
+                return node.clone();
+            }
+        };
+        let result = match &pieces[..] {
+            [Piece::Reference { name, at }] => {
+                let at = inside(&node.span, text, at.clone());
+                let found = self.scope.find(name, at.clone()).map_err(|problem| vec![problem]);
+                found.map(
+                    |value| if self.has_room(size(value), &at) { value.moved_to(&node.span) } else { node.clone() },
+                )
+            }
+            pieces => self.joined(node, text, pieces),
+        };
+        result.unwrap_or_else(|wrong| {
+            self.problems.extend(wrong);
+            node.clone()
+        })
+    }
+
+    /// Several pieces as one string. A relative path is relative to what its beginning is relative to.
+    fn joined(&mut self, node: &Node, text: &str, pieces: &[Piece]) -> Result<Node, Vec<Problem>> {
+        let mut whole = String::new();
+        let mut base = node.base;
+        let mut problems = vec![];
+        for piece in pieces {
+            match scalar(piece, node, text, self.scope) {
+                Ok((part, part_base)) if self.has_room(part.len(), &node.span) => {
+                    base = if whole.is_empty() { part_base } else { base };
+                    whole.push_str(&part);
+                }
+                Ok(_) => break,
+                Err(problem) => problems.push(problem),
+            }
+        }
+        let node = Node { span: node.span.clone(), value: NodeValue::String(whole), base };
+        if problems.is_empty() { Ok(node) } else { Err(problems) }
+    }
+
+    /// Takes room for so many bytes. The first time that there is none, that is a problem.
+    fn has_room(&mut self, bytes: usize, at: &Span) -> bool {
+        let before = self.room.is_spent;
+        let fits = self.room.take(bytes);
+        if !fits && !before {
+            let message = format!("with this, the parameters of all cells take more than {} MiB", ROOM >> 20);
+            let help = "data belongs in files that stages read; or take axes out of `over`";
+            self.problems.push(Problem::new(at.clone(), message).help(help));
+        }
+        fits
+    }
+}
+
+/// The bytes that a value takes in memory.
+fn size(node: &Node) -> usize {
+    let inside = match &node.value {
+        NodeValue::Array(items) => items.iter().map(size).sum(),
+        NodeValue::Table(entries) => {
+            entries.iter().map(|(key, node)| size_of_val(key) + key.value.len() + size(node)).sum()
+        }
+        _ => 0,
+    };
+    own_size(node) + inside
+}
+
+/// The same without the values in it.
+fn own_size(node: &Node) -> usize {
+    size_of_val(node) + node.as_str().map_or(0, str::len)
 }
 
 fn scalar(piece: &Piece, node: &Node, text: &str, scope: &Scope) -> Result<(String, Base), Problem> {

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{Cell, Digests, From, Keyed, Sources, sources, unknown, wiring::Index};
 use crate::manifest::{
-    Axis, AxisValue, InputDecl, Lowering, Manifest, Problem, Scope, Shape, Span, StageDecl, canonical_params,
-    encode_label, lower_cell,
+    Axis, AxisValue, InputDecl, Lowering, Manifest, Problem, ROOM, Room, Scope, Shape, Span, StageDecl,
+    canonical_params, encode_label, lower_cell,
 };
 
 /// The cells of the stages in `order`, in that order. A cell with a mistake is `None`, and its problem is reported.
@@ -30,6 +30,7 @@ pub fn expand(
     let mut planner = Planner {
         manifest,
         lowering,
+        room: Room::of(ROOM),
         stage_of: manifest.stages.iter().enumerate().map(|(i, stage)| (stage.name.value.as_str(), i)).collect(),
         index: Index::new(manifest.stages.len()),
         cells: Vec::new(),
@@ -54,6 +55,7 @@ pub fn expand(
 pub struct Planner<'a> {
     pub(super) manifest: &'a Manifest,
     lowering: Lowering,
+    room: Room,
     pub(super) stage_of: BTreeMap<&'a str, usize>,
     index: Index,
     pub(super) cells: Vec<Option<Cell>>,
@@ -80,6 +82,9 @@ impl<'a> Planner<'a> {
             return self.broken(stage);
         }
         for combination in combinations(&self.axes(decl)) {
+            if self.room.is_spent {
+                return self.broken(stage);
+            }
             let labels: Labels =
                 combination.iter().map(|(axis, value)| (axis.name.value.clone(), value.label.clone())).collect();
             let scope = Scope { params: &self.manifest.params, axes: &self.manifest.axes, cell: &combination };
@@ -162,7 +167,7 @@ impl<'a> Planner<'a> {
         shape: &Shape,
         scope: &Scope,
     ) -> Option<(Box<dyn DynStage>, Value)> {
-        let params = match lower_cell(&decl.params, scope, shape, &self.lowering) {
+        let params = match lower_cell(&decl.params, scope, shape, &self.lowering, &mut self.room) {
             Ok(params) => params,
             Err(problems) => {
                 self.problems.extend(problems);

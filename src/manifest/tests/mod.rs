@@ -8,7 +8,7 @@ mod substitution;
 
 use std::{path::Path, sync::Arc};
 
-use super::{Lowering, Manifest, Node, Problem, Problems, Scope, Shape, Text, lower_cell, syntax};
+use super::{Lowering, Manifest, Node, Problem, Problems, ROOM, Room, Scope, Shape, Text, lower_cell, syntax};
 
 /// A table node from its text.
 fn node(text: &str) -> Node {
@@ -63,5 +63,5 @@ fn stage_problems(manifest: &Manifest, stage: &super::StageDecl) -> Vec<Problem>
     let scope = Scope { params: &manifest.params, axes: &manifest.axes, cell: &cell };
     let schema = kinds::schema(&stage.kind.value).expect("manifests of tests name kinds of tests");
     let at = lowering(Path::new("/nowhere"));
-    lower_cell(&stage.params, &scope, &Shape::of(&schema), &at).err().unwrap_or_default()
+    lower_cell(&stage.params, &scope, &Shape::of(&schema), &at, &mut Room::of(ROOM)).err().unwrap_or_default()
 }

@@ -1,7 +1,9 @@
 //! `${…}` in a stage's parameters.
 
 use super::{node, read};
-use crate::manifest::{Base, Manifest, Node, NodeValue, Problem, Scope, lower::lower, substitute::substitute};
+use crate::manifest::{
+    Base, Manifest, Node, NodeValue, Problem, ROOM, Room, Scope, lower::lower, substitute::substitute,
+};
 
 const STUDY: &str = r#"
 [study]
@@ -20,7 +22,8 @@ over = ["sigma", "size"]
 
 fn in_cell(manifest: &Manifest, text: &str) -> (Node, Vec<Problem>) {
     let cell: Vec<_> = manifest.axes.iter().take(2).map(|axis| (axis, &axis.values[axis.values.len() - 1])).collect();
-    substitute(&node(text), &Scope { params: &manifest.params, axes: &manifest.axes, cell: &cell })
+    let scope = Scope { params: &manifest.params, axes: &manifest.axes, cell: &cell };
+    substitute(&node(text), &scope, &mut Room::of(ROOM))
 }
 
 fn value(text: &str) -> NodeValue {
@@ -97,6 +100,25 @@ fn what_is_set_is_relative_to_the_working_directory_wherever_it_is_used() {
     assert_eq!(base("\"${params.model}/a.txt\""), Base::WorkingDir);
     assert_eq!(base("\"prompts/${params.model}\""), Base::ManifestDir);
     assert_eq!(base("\"${size.name}\""), Base::ManifestDir);
+}
+
+#[test]
+fn what_does_not_fit_is_told_once_where_it_stands() {
+    let manifest = read(STUDY, &[]).unwrap();
+    let scope = Scope { params: &manifest.params, axes: &manifest.axes, cell: &[] };
+    let text = "x = [\"${params.layers}\", \"${params.model}\", \"${params.layers}\", \"a ${params.model}\"]";
+    let expanded = |bytes: usize| {
+        let mut room = Room::of(bytes);
+        let (_, problems) = substitute(&node(text), &scope, &mut room);
+        assert_eq!(room.is_spent, !problems.is_empty());
+        problems.into_iter().map(|problem| text[problem.span].to_owned()).collect::<Vec<_>>()
+    };
+    // A list of two is three nodes, a text alone one and its letters, a joined one its letters.
+    let (one, list) = (size_of::<Node>(), 3 * size_of::<Node>());
+    assert_eq!(expanded(2 * list + one + 4 + 6), [""; 0]);
+    assert_eq!(expanded(2 * list + one + 4 + 5), ["\"a ${params.model}\""]);
+    assert_eq!(expanded(2 * list), ["${params.layers}"]);
+    assert_eq!(expanded(0), ["${params.layers}"]);
 }
 
 #[test]

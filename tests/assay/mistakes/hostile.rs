@@ -42,59 +42,106 @@ fn hostile_files_end_as_quickly_and_as_clearly() {
     }
 }
 
+/// A few lines that name a long list again and again, in a stage, in a text and in each of many cells. Whole, each would
+/// take gigabytes.
 #[test]
-fn nothing_in_a_manifest_reaches_the_terminal_to_be_obeyed() {
-    const ESCAPE: &str = "\u{1b}]0;title\u{7}\u{1b}[31m\u{9b}2J\u{202e}";
-    let toml = ESCAPE.escape_unicode().to_string().replace("\\u{", "\\U").replace('}', "");
-    let toml: String = toml.split("\\U").skip(1).map(|hex| format!("\\U{hex:0>8}")).collect();
-    let manifest = format!(
-        r#"
+fn what_grows_by_references_is_bounded() {
+    const LONG: usize = 1 << 20;
+    let study = |over: &str, tokens: &str| {
+        format!(
+            "[study]\nname = \"grows\"\n\n[params]\nlist = [{}1]\ntext = \"{}\"\n\n[axes]\nmany = [{}0]\n\n[stages.a]\n\
+             kind = \"prompts\"\n{over}\n{tokens}\n\n[stages.b]\nkind = \"prompts\"\ntokens = \"${{params.list}}\"\n",
+            "1,".repeat(LONG),
+            "e".repeat(LONG),
+            (1..2000).map(|i| format!("{i},")).collect::<String>(),
+        )
+    };
+    let again = |what: &str, times: usize| what.repeat(times);
+    let cases = [
+        ("lists", study("", &format!("tokens = [{}]", again("\"${params.list}\",", 2000)))),
+        ("texts", study("", &format!("texts = [{}]", again("\"${params.text}\",", 4000)))),
+        ("one text", study("", &format!("texts = [\"{}\"]", again("${params.text}", 4000)))),
+        ("cells", study("over = [\"many\"]", "tokens = [\"${params.list}\"]")),
+        ("literals", study("over = [\"many\"]", &format!("texts = [\"{}\"]", again("e", LONG)))),
+    ];
+    for (name, manifest) in cases {
+        let said = said_of(&manifest, &[]);
+        assert!(said.contains("with this, the parameters of all cells take more than 256 MiB"), "{name}: {said:.2000}");
+        assert!(said.contains("take axes out of `over`") && said.matches("× ").count() < 3, "{name}: {said:.2000}");
+        assert!(said.len() < 40_000, "{name} is answered with {} bytes", said.len());
+    }
+}
+
+const ESCAPE: &str = "\u{1b}]0;title\u{7}\u{1b}[31m\u{9b}2J\u{202e}";
+
+/// `ESCAPE` as the text of a TOML string.
+fn escaped() -> String {
+    ESCAPE.chars().map(|letter| format!("\\U{:08x}", u32::from(letter))).collect()
+}
+
+/// A study whose every text holds `ESCAPE`, and a table that does.
+fn escaping() -> (Sandbox, String) {
+    let manifest = r#"
 [study]
 name     = "escapes"
-question = "{toml}?"
+question = "{}?"
 
 [axes]
-label = ["{toml}"]
+label = ["{}"]
 
 [params]
-"x" = "{toml}"
+"x" = "{}"
 
 [stages.table]
 kind  = "load-table"
-title = "{toml}"
-file  = "{ESCAPE_FILE}.csv"
+title = "{}"
+file  = "{}.csv"
 
 [stages.verdict]
 kind   = "verdict"
-title  = "{toml}"
+title  = "{}"
 over   = ["label"]
-inputs = {{ table = "table" }}
-values = [{{ name = "n", is = "1" }}]
-rules  = [{{ then = "{toml}" }}]
+inputs = { table = "table" }
+values = [{ name = "n", is = "1" }]
+rules  = [{ then = "{}" }]
 
 [[expect]]
 that   = "table.number"
-equals = "{toml}"
-source = "{toml}"
-"#,
-        ESCAPE_FILE = toml
-    );
+equals = "{}"
+source = "{}"
+"#
+    .replace("{}", &escaped());
     let sandbox = Sandbox::with(&manifest);
     sandbox.write(&format!("{ESCAPE}.csv"), format!("number,text{ESCAPE}\n1,{ESCAPE}\n"));
-    let harmless = |arguments: &[&str], code: i32| {
-        let run = sandbox.assay(arguments);
-        assert_eq!(run.code, Some(code), "{arguments:?}: {}\n{}", run.stdout, run.stderr);
-        let printed = run.stdout + &run.stderr;
-        let obeyed = |c: &char| (c.is_control() && *c != '\n') || *c == '\u{202e}';
-        assert_eq!(printed.chars().find(obeyed), None, "{arguments:?}: {printed:?}");
-        printed
-    };
-    assert!(harmless(&["plan", "study.toml"], 0).contains("\\u{1b}[31m"));
-    assert!(harmless(&["run", "study.toml"], 3).contains("\\u{1b}[31m"));
-    assert!(harmless(&["show", "study.toml", "table"], 0).contains("\\u{1b}[31m"));
-    harmless(&["show", "study.toml", "verdict"], 0);
-    harmless(&["export", "study.toml", "out"], 0);
-    harmless(&["verify"], 0);
+    (sandbox, manifest)
+}
+
+/// What is printed, of which a terminal obeys nothing.
+fn harmless(sandbox: &Sandbox, arguments: &[&str], code: i32) -> String {
+    let run = sandbox.assay(arguments);
+    assert_eq!(run.code, Some(code), "{arguments:?}: {}\n{}", run.stdout, run.stderr);
+    let printed = run.stdout + &run.stderr;
+    let obeyed = |c: &char| (c.is_control() && *c != '\n') || *c == '\u{202e}';
+    assert_eq!(printed.chars().find(obeyed), None, "{arguments:?}: {printed:?}");
+    printed
+}
+
+#[test]
+fn nothing_in_a_manifest_reaches_the_terminal_to_be_obeyed() {
+    let (sandbox, _) = escaping();
+    for (arguments, code) in
+        [(&["plan", "study.toml"][..], 0), (&["run", "study.toml"], 3), (&["show", "study.toml", "table"], 0)]
+    {
+        assert!(harmless(&sandbox, arguments, code).contains("\\u{1b}[31m"), "{arguments:?}");
+    }
+    harmless(&sandbox, &["show", "study.toml", "verdict"], 0);
+    harmless(&sandbox, &["export", "study.toml", "out"], 0);
+    harmless(&sandbox, &["verify"], 0);
+}
+
+#[test]
+fn no_mistake_in_a_manifest_reaches_the_terminal_to_be_obeyed() {
+    let (sandbox, manifest) = escaping();
     for (from, to) in [
         ("[study]", "[\"{}\"]\n[study]"),
         ("kind  = \"load-table\"", "kind  = \"{}\""),
@@ -105,13 +152,13 @@ source = "{toml}"
         ("over   = [\"label\"]", "over   = [\"{}\"]"),
         ("is = \"1\"", "is = \"{}\""),
         ("is = \"1\"", "is = \"${{}}\""),
+        ("question", "question{ESCAPE}"),
     ] {
         assert!(manifest.contains(from), "{from}");
-        sandbox.write("study.toml", manifest.replacen(from, &to.replace("{}", &toml), 1));
-        harmless(&["plan", "study.toml"], 2);
+        let to = to.replace("{ESCAPE}", ESCAPE).replace("{}", &escaped());
+        sandbox.write("study.toml", manifest.replacen(from, &to, 1));
+        harmless(&sandbox, &["plan", "study.toml"], 2);
     }
-    sandbox.write("study.toml", manifest.replace("\"table.number\"", &format!("\"table.{toml}\"")));
-    assert!(harmless(&["run", "study.toml"], 2).contains("is an unknown output or column"));
-    sandbox.write("study.toml", manifest.replace("question", &format!("question{ESCAPE}")));
-    harmless(&["plan", "study.toml"], 2);
+    sandbox.write("study.toml", manifest.replace("\"table.number\"", &format!("\"table.{}\"", escaped())));
+    assert!(harmless(&sandbox, &["run", "study.toml"], 2).contains("is an unknown output or column"));
 }
