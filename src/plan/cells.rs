@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use assay_cache::{FORMAT, Labels, Recipe, Upstream};
-use assay_stages::{Arrived, DynStage, Given, Kind, Mistake, OutputPort, Ports};
+use assay_stages::{DynStage, Kind, Mistake, OutputPort};
 use serde_json::Value;
 
 use super::{Cell, Digests, From, Keyed, Sources, sources, unknown, wiring::Index};
@@ -135,20 +135,16 @@ impl<'a> Planner<'a> {
         let before = self.problems.len();
         let body = self.body(decl, kind, shape, scope);
         let wired = self.wire(decl, labels);
-        let (body, params) = body?;
-        let sources = match sources::find(&*body, self.digests) {
-            Ok(sources) => sources,
-            Err(reason) => {
-                let span = ["source", "file", "config"]
-                    .iter()
-                    .find_map(|key| decl.params.get(key))
-                    .map(|node| node.span.clone());
-                self.problems.push(Problem::new(span.unwrap_or(decl.name.span.clone()), reason));
-                return None;
-            }
+        let Some((body, params)) = body else {
+            self.misnamed_outputs(decl);
+            return None;
         };
+        let sources = sources::find(&*body, self.digests).unwrap_or_else(|reason| {
+            self.problems.push(Problem::new(place_of_source(decl), reason.clone()));
+            Sources::NotFetched(reason) // so that the rest of the stage is looked at all the same
+        });
         let ports = self.ports(decl, &*body, &sources, &wired)?;
-        let inputs = self.check(decl, &ports, &wired)?;
+        let inputs = self.check(decl, &ports, &wired).ok()?;
         if self.problems.len() > before || wired.iter().any(|wire| wire.arrivals.is_none()) {
             return None;
         }
@@ -205,37 +201,6 @@ impl<'a> Planner<'a> {
             Wired { decl: input, arrivals }
         };
         decl.inputs.iter().map(wired).collect()
-    }
-
-    fn ports(&mut self, decl: &StageDecl, body: &dyn DynStage, sources: &Sources, wired: &[Wired]) -> Option<Ports> {
-        let mut given = Given::default();
-        if let Sources::Here { resolved, .. } = sources {
-            given.files = Some(resolved);
-        }
-        for wire in wired {
-            let port = wire.decl.port.value.clone();
-            match &wire.arrivals {
-                Some(arrivals) => {
-                    let arrived = arrivals.iter().map(|(_, from)| self.arrived(from)).collect();
-                    given.inputs.insert(port, arrived);
-                }
-                None => given.unknown.push(port),
-            }
-        }
-        match body.ports(&given) {
-            Ok(ports) => Some(ports),
-            Err(mistakes) => {
-                self.problems.extend(mistakes.into_iter().map(|mistake| placed(decl, mistake)));
-                self.misnamed_outputs(decl);
-                None
-            }
-        }
-    }
-
-    pub(super) fn arrived(&self, from: &From) -> Arrived {
-        let cell = self.cells[from.cell].as_ref().expect("what arrives comes from a whole cell");
-        let port = cell.output(Some(&from.port)).expect("wiring found the port");
-        Arrived { from: format!("{}.{}", cell.id, from.port), ty: port.ty.clone(), facts: port.facts.clone() }
     }
 
     fn unknown_kind(&mut self, decl: &StageDecl, catalogue: &[Kind]) {
@@ -298,8 +263,14 @@ fn combinations<'a>(axes: &[&'a Axis]) -> Vec<Vec<(&'a Axis, &'a AxisValue)>> {
     })
 }
 
+/// Where a stage says which files it reads.
+fn place_of_source(decl: &StageDecl) -> Span {
+    let node = ["source", "file", "config"].iter().find_map(|key| decl.params.get(key));
+    node.map_or(&decl.name.span, |node| &node.span).clone()
+}
+
 /// A stage's own mistake, where it stands in the manifest: in its parameters, or in an input.
-fn placed(decl: &StageDecl, mistake: Mistake) -> Problem {
+pub fn placed(decl: &StageDecl, mistake: Mistake) -> Problem {
     Problem { help: mistake.help, ..Problem::new(place(decl, &mistake.at), mistake.message) }
 }
 

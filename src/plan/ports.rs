@@ -3,18 +3,83 @@
 use std::collections::BTreeMap;
 
 use assay_cache::{Labels, Slot};
-use assay_stages::{InputPort, Ports};
+use assay_stages::{Arrived, DynStage, Given, InputPort, Mistake, Ports};
 
 use super::{
-    Cell, From,
-    cells::{Planner, Wired},
+    Cell, From, Sources,
+    cells::{Planner, Wired, placed},
     unknown,
 };
 use crate::manifest::{InputDecl, Problem, Span, StageDecl};
 
+/// What stands in each port.
+type Slots = BTreeMap<String, Slot<From>>;
+
 impl Planner<'_> {
-    /// Holds what is wired against what the stage declares.
-    pub fn check(&mut self, decl: &StageDecl, ports: &Ports, wired: &[Wired]) -> Option<BTreeMap<String, Slot<From>>> {
+    /// The ports that a stage declares, given what arrives.
+    pub fn ports(
+        &mut self,
+        decl: &StageDecl,
+        body: &dyn DynStage,
+        sources: &Sources,
+        wired: &[Wired],
+    ) -> Option<Ports> {
+        match body.ports(&self.given(sources, wired, |_| true)) {
+            Ok(ports) => Some(ports),
+            Err(mistakes) => {
+                let mistakes = self.misfits(decl, body, sources, wired).unwrap_or(mistakes);
+                self.problems.extend(mistakes.into_iter().map(|mistake| placed(decl, mistake)));
+                None
+            }
+        }
+    }
+
+    /// Finds what is wrong with the wires of a stage that has mistakes of its own: which ports it takes, it says where it
+    /// knows nothing of what arrives. From what does not belong into its port nothing follows, so that the mistakes are
+    /// asked for again without it; `None` where all that arrives belongs there.
+    fn misfits(
+        &mut self,
+        decl: &StageDecl,
+        body: &dyn DynStage,
+        sources: &Sources,
+        wired: &[Wired],
+    ) -> Option<Vec<Mistake>> {
+        let Ok(ports) = body.ports(&self.given(sources, wired, |_| false)) else {
+            self.misnamed_outputs(decl);
+            return None;
+        };
+        let fitting = self.check(decl, &ports, wired).err()?;
+        let given = self.given(sources, wired, |port| fitting.contains_key(port));
+        Some(body.ports(&given).err().unwrap_or_default())
+    }
+
+    /// What a stage is told of its inputs: of those that `is_told` says.
+    fn given<'s>(&self, sources: &'s Sources, wired: &[Wired], is_told: impl Fn(&str) -> bool) -> Given<'s> {
+        let mut given = Given::default();
+        if let Sources::Here { resolved, .. } = sources {
+            given.files = Some(resolved);
+        }
+        for wire in wired {
+            let port = wire.decl.port.value.clone();
+            match wire.arrivals.as_ref().filter(|_| is_told(&port)) {
+                Some(arrivals) => {
+                    let arrived = arrivals.iter().map(|(_, from)| self.arrived(from)).collect();
+                    given.inputs.insert(port, arrived);
+                }
+                None => given.unknown.push(port),
+            }
+        }
+        given
+    }
+
+    fn arrived(&self, from: &From) -> Arrived {
+        let cell = self.cells[from.cell].as_ref().expect("what arrives comes from a whole cell");
+        let port = cell.output(Some(&from.port)).expect("wiring found the port");
+        Arrived { from: format!("{}.{}", cell.id, from.port), ty: port.ty.clone(), facts: port.facts.clone() }
+    }
+
+    /// Holds what is wired against what the stage declares: the inputs, or, where something is wrong, those that fit.
+    pub fn check(&mut self, decl: &StageDecl, ports: &Ports, wired: &[Wired]) -> Result<Slots, Slots> {
         let before = self.problems.len();
         self.misnamed_outputs(decl);
         let mut inputs = BTreeMap::new();
@@ -38,7 +103,7 @@ impl Planner<'_> {
                 );
             }
         }
-        (self.problems.len() == before).then_some(inputs)
+        if self.problems.len() == before { Ok(inputs) } else { Err(inputs) }
     }
 
     /// What stands in a port, if it may stand there.

@@ -175,6 +175,44 @@ equals = 1.0
 "../up.csv" = "ranking"
 "#;
 
+    several_layers_at_once: r#"
+[stages.pairs]
+kind   = "phiid"
+inputs = { activations = "norms" }
+
+[stages.ranking]
+kind   = "rank"
+inputs = { sts = "pairs.stz", rtr = "pairs.rtr" }
+ties   = "indx"
+
+[stages.summary]
+kind   = "summarize"
+inputs = { table = "pairs.sts", tabel = "pairs.rtr", other = "pairs.rtx" }
+by     = ["node"]
+of     = ["valeu"]
+
+[stages.without-weights]
+kind   = "load-model"
+source = "."
+inputs = { table = "pairs.sts" }
+
+[stages.model]
+kind   = "load-model"
+source = "init"
+config = "config.json"
+seed   = 1
+
+[stages.capture]
+kind    = "generate"
+inputs  = { model = "pairs.sts", prompts = "pairs.sts" }
+capture = [{ site = "q", layers = "0..99" }]
+
+[stages.other-capture]
+kind    = "generate"
+inputs  = { model = "model", prompts = "pairs.sts" }
+capture = [{ site = "q", layers = "0..99" }]
+"#;
+
     unknown_reserved_key: r#"
 [stages.pairs]
 kind   = "phiid"
