@@ -5,9 +5,9 @@ use std::fs;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 
-use crate::sandbox::{Run, Sandbox};
+use crate::sandbox::{Run, Sandbox, small_study};
 
-const STUDY: &str = r#"[study]
+const HEAD: &str = r#"[study]
 name = "small"
 
 [params]
@@ -16,18 +16,9 @@ threshold = 0.5
 
 [axes]
 tau = [1, 2]
+"#;
 
-[stages.activations]
-kind = "load-tensor"
-file = "activations.npy"
-axes = ["prompt", "node", "step"]
-
-[stages.phiid]
-kind   = "phiid"
-over   = ["tau"]
-inputs = { activations = "activations" }
-tau    = "${tau}"
-
+const REST: &str = r#"
 [stages.table]
 kind = "load-table"
 file = "${params.table}"
@@ -55,7 +46,7 @@ const OTHER: &str = "step,group,score\n1,a,0.25\n2,a,0.25\n4,b,1.0\n";
 
 /// A study, and another whose table has other rows.
 fn studies() -> Sandbox {
-    let study = STUDY.replace("ties      = \"index\"", "table     = \"one.csv\"");
+    let study = small_study(HEAD, REST).replace("ties      = \"index\"", "table     = \"one.csv\"");
     let sandbox = Sandbox::with(&study);
     sandbox.write("other.toml", study.replace("one.csv", "other.csv").replace("\"small\"", "\"other\""));
     sandbox.write("one.csv", ONE);

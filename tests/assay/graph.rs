@@ -4,25 +4,16 @@ use std::fs;
 
 use crate::sandbox::Sandbox;
 
-const SWEPT: &str = r#"
+const HEAD: &str = r#"
 [study]
 name = "swept"
 
 [axes]
 tau  = [1, 2]
 ties = ["index", "difference"]
+"#;
 
-[stages.activations]
-kind = "load-tensor"
-file = "activations.npy"
-axes = ["prompt", "node", "step"]
-
-[stages.phiid]
-kind   = "phiid"
-over   = ["tau"]
-inputs = { activations = "activations" }
-tau    = "${tau}"
-
+const RANKING: &str = r#"
 [stages.ranking]
 kind   = "rank"
 over   = ["tau", "ties"]
@@ -31,9 +22,7 @@ ties   = "${ties}"
 "#;
 
 fn swept() -> Sandbox {
-    let sandbox = Sandbox::with(SWEPT);
-    sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
-    sandbox
+    Sandbox::small(HEAD, RANKING)
 }
 
 #[test]

@@ -10,28 +10,16 @@ use serde_json::json;
 
 use crate::sandbox::{Sandbox, contents, in_state};
 
-const STUDY: &str = r#"
+const HEAD: &str = r#"
 [study]
 name = "spine"
 
 [axes]
 tau = [1, 2]
-
-[stages.activations]
-kind = "load-tensor"
-file = "activations.npy"
-axes = ["prompt", "node", "step"]
-
-[stages.phiid]
-kind   = "phiid"
-over   = ["tau"]
-inputs = { activations = "activations" }
-tau    = "${tau}"
 "#;
 
 fn finished() -> Sandbox {
-    let sandbox = Sandbox::with(STUDY);
-    sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
+    let sandbox = Sandbox::small(HEAD, "");
     sandbox.run(&[]);
     sandbox
 }
@@ -164,13 +152,9 @@ fn a_study_that_is_forgotten_goes_and_the_others_stay() {
 
 #[test]
 fn a_run_that_is_killed_has_said_what_it_needs() {
-    let sandbox = Sandbox::with(STUDY);
-    sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
+    let sandbox = Sandbox::small(HEAD, "");
     sandbox.edit("tau    = \"${tau}\"", "tau    = \"${tau}\"\ndegenerate = \"strict\"");
-    let mut bytes = fs::read(sandbox.path("activations.npy")).unwrap();
-    let last = bytes.len() - 8;
-    bytes[last..].copy_from_slice(&f64::NAN.to_le_bytes());
-    sandbox.write("activations.npy", bytes);
+    sandbox.spoil_activations();
     assert_eq!(sandbox.assay(&["run", "study.toml"]).code, Some(1), "its second stage fails");
     age(&sandbox.path("store"));
     assert_eq!(sandbox.assay(&["gc", "--keep-all-studies"]).code, Some(0));

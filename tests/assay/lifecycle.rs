@@ -4,37 +4,19 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::sandbox::{Run, Sandbox, contents, in_state, states};
+use crate::sandbox::{RANKING, Run, Sandbox, contents, in_state, states};
 
-const SPINE: &str = r#"
+const HEAD: &str = r#"
 [study]
 name = "spine"
 seed = 42
 
 [axes]
 tau = [1, 2]
-
-[stages.activations]
-kind = "load-tensor"
-file = "activations.npy"
-axes = ["prompt", "node", "step"]
-
-[stages.phiid]
-kind   = "phiid"
-over   = ["tau"]
-inputs = { activations = "activations" }
-tau    = "${tau}"
-
-[stages.ranking]
-kind   = "rank"
-over   = ["tau"]
-inputs = { sts = "phiid.sts", rtr = "phiid.rtr" }
 "#;
 
 fn spine() -> Sandbox {
-    let sandbox = Sandbox::with(SPINE);
-    sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
-    sandbox
+    Sandbox::small(HEAD, RANKING)
 }
 
 const ALL: [&str; 5] = ["activations", "phiid[tau=1]", "phiid[tau=2]", "ranking[tau=1]", "ranking[tau=2]"];
@@ -165,10 +147,7 @@ fn a_failed_stage_is_logged_and_what_needs_it_is_skipped() {
         "inputs = { activations = \"activations\" }",
         "inputs = { activations = \"activations\" }\ndegenerate = \"strict\"",
     );
-    let mut bytes = fs::read(sandbox.path("activations.npy")).unwrap();
-    let last = bytes.len() - 8;
-    bytes[last..].copy_from_slice(&f64::NAN.to_le_bytes());
-    sandbox.write("activations.npy", bytes);
+    sandbox.spoil_activations();
     let run = sandbox.assay(&["run", "study.toml", "--json", "--jobs", "1"]);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     assert_eq!(in_state(&run.json(), "failed").len(), 1);
@@ -198,8 +177,7 @@ fn an_expectation_that_fails_exits_with_3() {
         let expect = format!(
             "\n[[expect]]\nthat = \"ranking.syn_red_score\"\ncell = {{ tau = \"1\" }}\nwhere = {{ head_idx = 23 }}\nequals = {equals}\n"
         );
-        let sandbox = Sandbox::with(&(SPINE.to_owned() + &expect));
-        sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
+        let sandbox = Sandbox::small(HEAD, &(RANKING.to_owned() + &expect));
         sandbox.assay(&["run", "study.toml", "--json"])
     };
     let held = |run: &Run| run.json()["expectations"][0]["held"].clone();

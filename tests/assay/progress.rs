@@ -55,10 +55,7 @@ inputs = { sts = "phiid.sts", rtr = "phiid.rtr" }
     }
     let sandbox = Sandbox::with(&manifest);
     sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
-    let mut bytes = std::fs::read(sandbox.path("activations.npy")).unwrap();
-    let last = bytes.len() - 8;
-    bytes[last..].copy_from_slice(&f64::NAN.to_le_bytes());
-    sandbox.write("activations.npy", bytes);
+    sandbox.spoil_activations();
     let run = sandbox.assay(&["study.toml"]);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     let skipped: Vec<_> =

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// A study that has some of everything, and whose every text tries to become markup.
-const STUDY: &str = r#"
+const HEAD: &str = r#"
 [study]
 name     = "whole"
 question = "Is <b onmouseover=alert(1)>markup</b> text? \u001b[31m"
@@ -29,18 +29,9 @@ note = "</script><script>document.title='hacked'</script>"
 
 [axes]
 tau = [1, 2]
+"#;
 
-[stages.activations]
-kind = "load-tensor"
-file = "activations.npy"
-axes = ["prompt", "node", "step"]
-
-[stages.phiid]
-kind   = "phiid"
-over   = ["tau"]
-inputs = { activations = "activations" }
-tau    = "${tau}"
-
+const REST: &str = r#"
 [stages.ranking]
 kind   = "rank"
 over   = ["tau"]
@@ -96,8 +87,7 @@ const TABLE: &str = "x,y,<script>alert('column')</script>\n\
                      3,0.123456789012,\u{202e}txet\n";
 
 fn study() -> Sandbox {
-    let sandbox = Sandbox::with(STUDY);
-    sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
+    let sandbox = Sandbox::small(HEAD, REST);
     sandbox.write("hostile.csv", TABLE);
     sandbox
 }

@@ -13,6 +13,33 @@ pub struct Sandbox {
     folder: TempDir,
 }
 
+/// The stages of a small study over an axis `tau`: activations of 24 heads, and how they share information at each lag.
+const DECOMPOSED: &str = r#"
+[stages.activations]
+kind = "load-tensor"
+file = "activations.npy"
+axes = ["prompt", "node", "step"]
+
+[stages.phiid]
+kind   = "phiid"
+over   = ["tau"]
+inputs = { activations = "activations" }
+tau    = "${tau}"
+"#;
+
+/// A third one, which ranks the heads.
+pub const RANKING: &str = r#"
+[stages.ranking]
+kind   = "rank"
+over   = ["tau"]
+inputs = { sts = "phiid.sts", rtr = "phiid.rtr" }
+"#;
+
+/// The manifest of a small study: `head` says what it is called and which axes there are, `rest` is what else it has.
+pub fn small_study(head: &str, rest: &str) -> String {
+    format!("{head}{DECOMPOSED}{rest}")
+}
+
 /// What the binary printed, and how it ended.
 pub struct Run {
     pub code: Option<i32>,
@@ -26,6 +53,21 @@ impl Sandbox {
         let sandbox = Self { folder: tempfile::tempdir().expect("a temporary folder") };
         sandbox.write("study.toml", manifest);
         sandbox
+    }
+
+    /// A sandbox with a small study, and the activations that it reads.
+    pub fn small(head: &str, rest: &str) -> Self {
+        let sandbox = Self::with(&small_study(head, rest));
+        sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
+        sandbox
+    }
+
+    /// Makes the last of the activations no number, which a strict `phiid` refuses.
+    pub fn spoil_activations(&self) {
+        let mut bytes = fs::read(self.path("activations.npy")).unwrap();
+        let last = bytes.len() - 8;
+        bytes[last..].copy_from_slice(&f64::NAN.to_le_bytes());
+        self.write("activations.npy", bytes);
     }
 
     pub fn path(&self, name: &str) -> PathBuf {

@@ -4,35 +4,24 @@ use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::sandbox::{Run, Sandbox, in_state, states};
 
-fn swept() -> Sandbox {
-    let sandbox = Sandbox::with(
-        r#"
+const HEAD: &str = r#"
 [study]
 name = "swept"
 
 [axes]
 tau   = [1, 2]
 range = { low = 1, "very high" = 2 }
+"#;
 
-[stages.activations]
-kind = "load-tensor"
-file = "activations.npy"
-axes = ["prompt", "node", "step"]
-
-[stages.phiid]
-kind   = "phiid"
-over   = ["tau"]
-inputs = { activations = "activations" }
-tau    = "${tau}"
-
+const RANKING: &str = r#"
 [stages.ranking]
 kind   = "rank"
 over   = ["tau", "range"]
 inputs = { sts = "phiid.sts", rtr = "phiid.rtr" }
-"#,
-    );
-    sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
-    sandbox
+"#;
+
+fn swept() -> Sandbox {
+    Sandbox::small(HEAD, RANKING)
 }
 
 fn ids(sandbox: &Sandbox, arguments: &[&str]) -> Vec<String> {
