@@ -32,8 +32,7 @@ impl<'a> Recorder<'a> {
     }
 
     fn note(&mut self, cell: usize, cause: &str) {
-        let cell = &self.plan.cells[cell];
-        if let Err(error) = self.results.log_error(self.plan.stage_name(cell), &cell.id, cause) {
+        if let Err(error) = self.results.log_error(self.plan, &self.plan.cells[cell], cause) {
             self.broken.get_or_insert(format!("cannot write errors.log: {error}"));
         }
     }

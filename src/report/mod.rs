@@ -10,4 +10,4 @@ mod results;
 pub use document::{filled, is_document};
 pub use export::{Formats, export};
 pub use page::{Notes, Page};
-pub use results::{Results, replace};
+pub use results::{Results, replace, short_key};

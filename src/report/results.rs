@@ -84,12 +84,13 @@ impl Results {
         Ok(())
     }
 
-    /// Adds a line to `errors.log`: time, stage, cell, cause, separated by tabs.
-    pub fn log_error(&self, stage: &str, cell: &str, cause: &str) -> io::Result<()> {
+    /// Adds a line to `errors.log`: time, stage, cell, the beginning of its key, cause, separated by tabs.
+    pub fn log_error(&self, plan: &Plan, cell: &Cell, cause: &str) -> io::Result<()> {
         use io::Write;
         fs::create_dir_all(&self.folder)?;
         let mut log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join("errors.log"))?;
-        writeln!(log, "{}\t{stage}\t{cell}\t{}", now(), cause.replace('\n', " "))
+        let (stage, id, key) = (plan.stage_name(cell), &cell.id, short_key(cell));
+        writeln!(log, "{}\t{stage}\t{id}\t{key}\t{}", now(), cause.replace('\n', " "))
     }
 
     /// Writes the index, if anything changed. Files of stages that the study no longer has are left alone.
@@ -100,6 +101,11 @@ impl Results {
         }
         Ok(())
     }
+}
+
+/// The beginning of a cell's key, by which `errors.log` tells what it was that failed; `-` where it has none yet.
+pub fn short_key(cell: &Cell) -> String {
+    cell.key().map_or("-".to_owned(), |key| key.0.short())
 }
 
 /// Writes a file whole, or not at all.

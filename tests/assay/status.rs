@@ -10,36 +10,18 @@ use insta::assert_snapshot;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::sandbox::{Sandbox, contents};
+use crate::sandbox::{RANKING, Sandbox, contents};
 
-const STUDY: &str = r#"[study]
+const HEAD: &str = r#"[study]
 name = "small"
 question = "How far is it?"
 
 [axes]
 tau = [1, 2, 3]
-
-[stages.activations]
-kind = "load-tensor"
-file = "activations.npy"
-axes = ["prompt", "node", "step"]
-
-[stages.phiid]
-kind   = "phiid"
-over   = ["tau"]
-inputs = { activations = "activations" }
-tau    = "${tau}"
-
-[stages.ranking]
-kind   = "rank"
-over   = ["tau"]
-inputs = { sts = "phiid.sts", rtr = "phiid.rtr" }
 "#;
 
 fn small() -> Sandbox {
-    let sandbox = Sandbox::with(STUDY);
-    sandbox.fixture("stages/fixtures/phiid/job_activations.npy", "activations.npy");
-    sandbox
+    Sandbox::small(HEAD, RANKING)
 }
 
 /// The page, with every span of time as `TIME`.
@@ -76,13 +58,19 @@ fn a_failure_is_told_until_its_cell_is_finished() {
     let sandbox = small();
     sandbox.edit("tau    = \"${tau}\"", "tau    = \"${tau}\"\ndegenerate = \"strict\"");
     let whole = fs::read(sandbox.path("activations.npy")).unwrap();
-    let mut broken = whole.clone();
-    let last = broken.len() - 8;
-    broken[last..].copy_from_slice(&f64::NAN.to_le_bytes());
-    sandbox.write("activations.npy", broken);
+    sandbox.spoil_activations();
     // One after the other, so that the last failure is always the same cell's.
     assert_eq!(sandbox.assay(&["run", "study.toml", "--keep-going", "--jobs", "1"]).code, Some(1));
     assert_snapshot!(page(&sandbox));
+    let totals = &status(&sandbox)["totals"];
+    let counted = ["done", "failed", "ready", "waiting"].map(|state| totals[state].as_u64().unwrap());
+    assert_eq!(counted, [1, 3, 0, 3], "each cell is one of these");
+    // With another parameter it is another computation, which nobody has tried.
+    sandbox.edit("degenerate = \"strict\"", "degenerate = \"zero\"");
+    let totals = &status(&sandbox)["totals"];
+    assert_eq!((&totals["failed"], &totals["ready"]), (&json!(0), &json!(3)));
+    sandbox.edit("degenerate = \"zero\"", "degenerate = \"strict\"");
+    assert_eq!(status(&sandbox)["totals"]["failed"], json!(3));
     sandbox.write("activations.npy", whole);
     sandbox.run(&[]);
     assert_eq!(status(&sandbox)["totals"]["failed"], json!(0));

@@ -20,8 +20,9 @@ Examples:
   assay status manifests/quickstart.toml
   watch assay status manifests/indra.toml          while it runs elsewhere
 
-A cell is `ready` when all it needs is finished, and `waiting` when something upstream is not. Saved units are the parts
-of an unfinished cell that its next run goes on from.")]
+A cell is `ready` when all it needs is finished, `waiting` when something upstream is not, and `failed` when errors.log says
+that it was tried as it is now: the next run tries it again. Saved units are the parts of an unfinished cell that its next
+run goes on from.")]
 pub struct Arguments {
     #[command(flatten)]
     study: StudyArguments,

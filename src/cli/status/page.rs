@@ -83,10 +83,10 @@ fn few<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
 fn sum(totals: &Totals) -> String {
     let parts = [
         (totals.running, "running"),
+        (totals.failed, "failed"),
         (totals.ready, "ready"),
         (totals.waiting, "waiting"),
         (totals.unknown, "not known"),
-        (totals.failed, "failed"),
     ];
     let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
     let rest = if parts.is_empty() { String::new() } else { format!("; {}", parts.join(", ")) };

@@ -10,9 +10,12 @@ use std::{
 use assay_cache::{Holder, Store, StoreError};
 use serde::Serialize;
 
-use crate::plan::{Plan, State, Why, input_digests};
+use crate::{
+    plan::{Plan, State, Why, input_digests},
+    report::short_key,
+};
 
-/// How far the cells of a stage are. Each cell is one of `done`, `running`, `ready`, `waiting` and `unknown`.
+/// How far the cells of a stage are. Each cell is one of `done`, `running`, `failed`, `ready`, `waiting` and `unknown`.
 #[derive(Debug, Default, Serialize)]
 pub struct StageStatus {
     pub stage: String,
@@ -21,6 +24,8 @@ pub struct StageStatus {
     pub done: usize,
     /// Somebody holds its lease.
     pub running: usize,
+    /// It was tried as it is now, and failed; the next run tries it again.
+    pub failed: usize,
     /// All it needs is finished.
     pub ready: usize,
     /// Something upstream is not finished.
@@ -36,8 +41,7 @@ pub struct StageStatus {
     pub checkpoint: Option<u64>,
     pub runners: Vec<Holder>,
     pub waits_for: BTreeSet<String>,
-    /// How many of the unfinished cells have failed, and the last failure.
-    pub failed: usize,
+    /// The last failure of those that have failed.
     pub failure: Option<Failure>,
 }
 
@@ -46,6 +50,8 @@ pub struct StageStatus {
 pub struct Failure {
     pub time: String,
     pub cell: String,
+    /// The beginning of the key that the cell had: after a change it is another cell, which nobody has tried.
+    pub key: String,
     pub cause: String,
 }
 
@@ -55,10 +61,10 @@ pub struct Totals {
     pub cells: usize,
     pub done: usize,
     pub running: usize,
+    pub failed: usize,
     pub ready: usize,
     pub waiting: usize,
     pub unknown: usize,
-    pub failed: usize,
     pub seconds: f64,
 }
 
@@ -76,11 +82,11 @@ pub fn failures(log: &Path) -> io::Result<BTreeMap<String, Failure>> {
         .collect())
 }
 
-/// Time, stage, cell and cause, separated by tabs. A line that was cut off has no cause, and is passed over.
+/// Time, stage, cell, key and cause, separated by tabs. A line that was cut off has no cause, and is passed over.
 fn failure(line: &str) -> Option<Failure> {
-    let mut fields = line.splitn(4, '\t');
-    let (time, _stage, cell, cause) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    Some(Failure { time: time.to_owned(), cell: cell.to_owned(), cause: cause.to_owned() })
+    let mut fields = line.splitn(5, '\t').map(str::to_owned);
+    let (time, _stage, cell, key) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    Some(Failure { time, cell, key, cause: fields.next()? })
 }
 
 /// The stages, in the order of the plan.
@@ -98,15 +104,21 @@ pub fn stages(
         }
         let stage = stages.last_mut().expect("one has just been pushed");
         stage.cells += 1;
-        stage.count(plan, at, states, store)?;
-        let failure = failures.get(&cell.id).filter(|_| !matches!(states[at], State::Cached(_)));
-        stage.note(failure);
+        let failure = failures.get(&cell.id).filter(|failure| failure.key == short_key(cell));
+        stage.count(plan, at, states, store, failure)?;
     }
     Ok(stages)
 }
 
 impl StageStatus {
-    fn count(&mut self, plan: &Plan, at: usize, states: &[State], store: &Store) -> Result<(), StoreError> {
+    fn count(
+        &mut self,
+        plan: &Plan,
+        at: usize,
+        states: &[State],
+        store: &Store,
+        failure: Option<&Failure>,
+    ) -> Result<(), StoreError> {
         match &states[at] {
             State::Cached(entry) => {
                 self.done += 1;
@@ -117,17 +129,24 @@ impl StageStatus {
                 self.waiting += 1;
                 self.waits_for.extend(cells.iter().map(|id| id.split('[').next().unwrap_or(id).to_owned()));
             }
-            State::Run(_) => self.count_ready(plan, at, states, store)?,
+            State::Run(_) => self.count_ready(plan, at, states, store, failure)?,
         }
         Ok(())
     }
 
     /// A cell whose inputs are finished: their bytes say where its units and its lease are.
-    fn count_ready(&mut self, plan: &Plan, at: usize, states: &[State], store: &Store) -> Result<(), StoreError> {
+    fn count_ready(
+        &mut self,
+        plan: &Plan,
+        at: usize,
+        states: &[State],
+        store: &Store,
+        failure: Option<&Failure>,
+    ) -> Result<(), StoreError> {
         let cell = &plan.cells[at];
         let entry = |up: usize| if let State::Cached(entry) = &states[up] { Some(&**entry) } else { None };
         let Some((digests, keyed)) = input_digests(cell, entry).zip(cell.keyed.as_ref()) else {
-            self.ready += 1;
+            self.rests(failure);
             return Ok(());
         };
         let key = keyed.recipe.inputs_key(&digests);
@@ -138,7 +157,7 @@ impl StageStatus {
                     self.runners.push(runner);
                 }
             }
-            None => self.ready += 1,
+            None => self.rests(failure),
         }
         let saved = store.saved(key)?;
         self.units += saved.units;
@@ -147,8 +166,12 @@ impl StageStatus {
         Ok(())
     }
 
-    fn note(&mut self, failure: Option<&Failure>) {
-        let Some(failure) = failure else { return };
+    /// Counts a cell that could run, and that nobody runs.
+    fn rests(&mut self, failure: Option<&Failure>) {
+        let Some(failure) = failure else {
+            self.ready += 1;
+            return;
+        };
         self.failed += 1;
         // RFC 3339 times of one clock are in the order of their text.
         if self.failure.as_ref().is_none_or(|last| last.time <= failure.time) {
@@ -163,10 +186,10 @@ impl Totals {
             cells: totals.cells + stage.cells,
             done: totals.done + stage.done,
             running: totals.running + stage.running,
+            failed: totals.failed + stage.failed,
             ready: totals.ready + stage.ready,
             waiting: totals.waiting + stage.waiting,
             unknown: totals.unknown + stage.unknown,
-            failed: totals.failed + stage.failed,
             seconds: totals.seconds + stage.seconds,
         })
     }
@@ -181,8 +204,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("errors.log");
         assert_eq!(failures(&log).unwrap(), BTreeMap::new());
-        fs::write(&log, "t1\trank\trank[a=1]\tno room\nt2\trank\trank[a=1]\tno\tluck\n\nt3\trank\tra").unwrap();
-        let last = Failure { time: "t2".into(), cell: "rank[a=1]".into(), cause: "no\tluck".into() };
+        fs::write(&log, "t1\trank\trank[a=1]\tk1\tno room\nt2\trank\trank[a=1]\tk2\tno\tluck\n\nt3\trank\tra").unwrap();
+        let last = Failure { time: "t2".into(), cell: "rank[a=1]".into(), key: "k2".into(), cause: "no\tluck".into() };
         assert_eq!(failures(&log).unwrap(), BTreeMap::from([("rank[a=1]".to_owned(), last)]));
     }
 }
