@@ -32,10 +32,21 @@ pub struct Progress {
 }
 
 enum Screen {
-    /// `--json`: warnings, failures, and how far stages are that take long.
+    /// `--json`, and nobody looks: warnings, failures, and how far stages are that take long.
     Quiet(BTreeMap<usize, Plain>),
     Lines(BTreeMap<usize, Plain>),
     Live(Live),
+}
+
+impl Screen {
+    /// Whoever sits at a terminal sees how far the run is, whatever goes to stdout.
+    fn of(quiet: bool, terminal: bool) -> Self {
+        match (quiet, terminal) {
+            (_, true) => Self::Live(Live::default()),
+            (true, false) => Self::Quiet(BTreeMap::new()),
+            (false, false) => Self::Lines(BTreeMap::new()),
+        }
+    }
 }
 
 /// A running stage without a line of its own.
@@ -48,14 +59,9 @@ const LINE_EVERY: Duration = Duration::from_secs(10);
 
 impl Progress {
     pub fn new(plan: &Plan, options: &Options, quiet: bool) -> Self {
-        let screen = match quiet {
-            true => Screen::Quiet(BTreeMap::new()),
-            false if is_terminal() => Screen::Live(Live::default()),
-            false => Screen::Lines(BTreeMap::new()),
-        };
         Self {
             ids: plan.cells.iter().map(|cell| cell.id.clone()).collect(),
-            screen,
+            screen: Screen::of(quiet, is_terminal()),
             forced: options.forced.clone(),
             wanted: options.wanted.iter().filter(|wanted| **wanted).count(),
             ended: BTreeMap::new(),
@@ -153,7 +159,7 @@ impl Progress {
         }
     }
 
-    /// What is said of a cell that has ended. Under `--json` its failure alone.
+    /// What is said of a cell that has ended. Under `--json`, away from a terminal, its failure alone.
     fn last_line(&mut self, cell: usize, outcome: &Outcome) -> Option<String> {
         let id = &self.ids[cell];
         let holder = self.waiting.remove(&cell);
@@ -191,4 +197,17 @@ impl Progress {
 /// Whether lines can be rewritten where this goes.
 fn is_terminal() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_told_how_far_a_run_is_even_where_a_document_is_asked_for() {
+        assert!(matches!(Screen::of(true, true), Screen::Live(_)));
+        assert!(matches!(Screen::of(false, true), Screen::Live(_)));
+        assert!(matches!(Screen::of(true, false), Screen::Quiet(_)));
+        assert!(matches!(Screen::of(false, false), Screen::Lines(_)));
+    }
 }
