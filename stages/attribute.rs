@@ -77,7 +77,7 @@ impl Stage for Attribute {
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let facts = probe::facts(given.one("model"));
         let mut found = probe::mistakes(&self.edits, &[], (&OWN, &[]), given, facts.as_ref());
-        found.extend(answers::mistakes(self.answers.as_ref(), given));
+        found.extend(answers::mistakes(self.answers.as_ref(), given, facts.as_ref()));
         if self.answers.is_none() && !answers::wired(given) {
             let help = "answers = [[\" right\", \" wrong\"], …], or a table in the input `answers`";
             found.push(Mistake::new("", "there are no answers whose logits could be explained").help(help));

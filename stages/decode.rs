@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     lm::{
-        Session,
+        Session, probe,
         text::tokens::{Sequence, Tokens},
     },
 };
@@ -35,9 +35,14 @@ impl Stage for Decode {
     const KIND: &'static str = "decode";
     const VERSION: &'static [(&'static str, u32)] = &[("decode", 1)];
 
-    fn ports(&self, _: &Given) -> Result<Ports, Vec<Mistake>> {
+    fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
+        let mut found = vec![];
         if self.first == Some(0) {
-            return Err(vec![Mistake::new("first", "there must be a text to read")]);
+            found.push(Mistake::new("first", "there must be a text to read"));
+        }
+        found.extend(probe::facts(given.one("model")).and_then(|facts| facts.tokenizer_mistake("inputs.model")));
+        if !found.is_empty() {
+            return Err(found);
         }
         let texts = OutputPort::new("texts", PortType::of("table")).with_facts(json!({ "columns": COLUMNS }));
         Ok(Ports {

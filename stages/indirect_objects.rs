@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Purpose, Seed, Stage, below,
     lm::{
-        Session,
+        Session, probe,
         text::{
             answers::one_token,
             prompts::{Content, Prompt, Prompts},
@@ -101,13 +101,15 @@ impl Stage for IndirectObjects {
     const KIND: &'static str = "indirect-objects";
     const VERSION: &'static [(&'static str, u32)] = &[("indirect-objects", 1)];
 
-    fn ports(&self, _: &Given) -> Result<Ports, Vec<Mistake>> {
-        let found = self.mistakes();
+    fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
+        let mut found = self.mistakes();
+        found.extend(probe::facts(given.one("model")).and_then(|facts| facts.tokenizer_mistake("inputs.model")));
         if !found.is_empty() {
             return Err(found);
         }
         let labels: Vec<String> = (0..self.count).map(|i| i.to_string()).collect();
-        let known = json!({ "count": self.count, "labels": labels, "categories": [], "chat_template": false });
+        let known =
+            json!({ "count": self.count, "labels": labels, "categories": [], "chat_template": false, "texts": true });
         let prompts = |name| OutputPort::new(name, PortType::of("prompts")).with_facts(known.clone());
         let answers = OutputPort::new("answers", PortType::of("table")).with_facts(json!({ "columns": COLUMNS }));
         Ok(Ports {

@@ -81,7 +81,7 @@ impl Stage for LoadModel {
         let mut mistakes = self.mistakes();
         let mut facts = Value::Null;
         if let Some(files) = given.files {
-            match known(&files.files) {
+            match self.known(&files.files) {
                 Ok(known) => facts = known,
                 Err(error) => mistakes.push(Mistake::new("source", error)),
             }
@@ -98,11 +98,7 @@ impl Stage for LoadModel {
             .iter()
             .map(|(role, digest)| Ok((role.clone(), ctx.place(digest)?)))
             .collect::<Result<_, Failure>>()?;
-        let files = ModelFiles(&places);
-        if self.seed.is_none() {
-            files.check().map_err(fatal)?;
-        }
-        let config = files.config().map_err(fatal)?;
+        let config = self.config(&ModelFiles(&places)).map_err(|error| Failure::fatal(error.0))?;
         let record = ModelRecord { config, dtype: self.dtype, files: digests.clone(), init: self.seed };
         Ok(Outputs::default().with("model", Artifact::Record(record.to_value())))
     }
@@ -123,17 +119,19 @@ impl LoadModel {
         }
         found
     }
-}
 
-/// The facts of the model in these files.
-fn known(files: &BTreeMap<String, PathBuf>) -> Result<Value, String> {
-    let config = ModelFiles(files).config().map_err(|error| error.0)?;
-    let facts = ModelFacts::of(&config)?;
-    Ok(serde_json::to_value(facts).expect("facts are plain data"))
-}
+    /// The configuration, which the weights must fit where there are some.
+    fn config(&self, files: &ModelFiles) -> Result<Value, WeightsError> {
+        if self.seed.is_some() { files.config() } else { files.checked_config() }
+    }
 
-fn fatal(error: WeightsError) -> Failure {
-    Failure::fatal(error.0)
+    /// The facts of the model in these files.
+    fn known(&self, files: &BTreeMap<String, PathBuf>) -> Result<Value, String> {
+        let files = ModelFiles(files);
+        let config = self.config(&files).map_err(|error| error.0)?;
+        let facts = ModelFacts { tokenizer: Some(files.has_tokenizer()), ..ModelFacts::of(&config)? };
+        Ok(serde_json::to_value(facts).expect("facts are plain data"))
+    }
 }
 
 #[cfg(test)]

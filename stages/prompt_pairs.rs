@@ -21,7 +21,7 @@ use crate::{
     Ctx, Failure, Fetch, File, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Resolved,
     SourceError, Stage,
     lm::{
-        Session,
+        Session, probe,
         text::{
             prompts::{Content, Prompt, Prompts},
             tokenizer::Bos,
@@ -104,11 +104,12 @@ impl Stage for PromptPairs {
                 .and_then(|path| read_bank(path).err())
                 .map(|problem| wrong(BANK, problem).help("a bank of texts has a line for each: id = \"text\"")),
         );
+        found.extend(probe::facts(given.one("model")).and_then(|facts| facts.tokenizer_mistake("inputs.model")));
         if !found.is_empty() {
             return Err(found);
         }
-        let prompts =
-            |name| OutputPort::new(name, PortType::of("prompts")).with_facts(json!({ "chat_template": false }));
+        let known = json!({ "chat_template": false, "texts": true });
+        let prompts = |name| OutputPort::new(name, PortType::of("prompts")).with_facts(known.clone());
         Ok(Ports {
             inputs: vec![InputPort::one("model", PortType::of("model"))],
             outputs: vec![

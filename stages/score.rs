@@ -95,7 +95,7 @@ impl Stage for Score {
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let facts = probe::facts(given.one("model"));
         let mut found = probe::mistakes(&self.edits, &[], (&OWN, &[]), given, facts.as_ref());
-        found.extend(answers::mistakes(self.answers.as_ref(), given));
+        found.extend(answers::mistakes(self.answers.as_ref(), given, facts.as_ref()));
         if self.top == 0 {
             found.push(Mistake::new("top", "there must be a token to list"));
         }

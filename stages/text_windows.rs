@@ -66,10 +66,12 @@ impl Stage for TextWindows {
             let message = format!("a share between 0 and 1, neither of them, not {}", self.train_fraction);
             found.push(Mistake::new("train-fraction", message));
         }
+        let facts = probe::facts(given.one("model"));
+        found.extend(facts.as_ref().and_then(|facts| facts.tokenizer_mistake("inputs.model")));
         if !found.is_empty() {
             return Err(found);
         }
-        let vocab = probe::facts(given.one("model")).map_or(BYTES, |facts| facts.vocab as u32);
+        let vocab = facts.map_or(BYTES, |facts| facts.vocab as u32);
         let model = InputPort::one("model", PortType::of("model")).optional();
         Ok(Ports { inputs: vec![model], ..task_ports(vocab, self.length) })
     }

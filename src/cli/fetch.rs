@@ -17,6 +17,10 @@ pub fn fetch(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit, 
     let plan = arguments.study.plan(catalogue, false)?;
     let failures = run::complete(&plan, |id| eprintln!("fetching what `{id}` reads …"));
     if failures.is_empty() {
+        if !plan.is_fetched() {
+            // What was brought may not be what the study takes it for: that is told now, not when it runs.
+            arguments.study.plan(catalogue, false)?;
+        }
         eprintln!("everything that `{}` reads is on this machine", plan.manifest.study.name.value);
         return Ok(Exit::DONE);
     }

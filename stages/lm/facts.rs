@@ -35,6 +35,9 @@ pub struct ModelFacts {
     /// Whether a token sees no token behind it, so that texts can be written and predicted token by token.
     #[serde(default = "causal", skip_serializing_if = "is_causal")]
     pub causal: bool,
+    /// Whether a tokenizer is among its files; none where nobody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokenizer: Option<bool>,
 }
 
 fn causal() -> bool {
@@ -64,6 +67,13 @@ impl ModelFacts {
     pub fn prediction_mistake(&self) -> Option<Mistake> {
         let message = "its tokens see those behind them: it predicts no text token by token";
         (!self.causal).then(|| Mistake::new("inputs.model", message).help("read texts with `forward`"))
+    }
+
+    /// Why nothing can be made of a text with this model. `at` is where the text comes from.
+    pub fn tokenizer_mistake(&self, at: &str) -> Option<Mistake> {
+        let message = "the model has no tokenizer, so that it reads no text";
+        let help = "give prompts as `tokens`, or put its tokenizer.json beside the weights";
+        (self.tokenizer == Some(false)).then(|| Mistake::new(at, message).help(help))
     }
 
     /// How many heads (or experts) a site has; 0 where it has none.
@@ -158,6 +168,7 @@ impl From<&Architecture> for ModelFacts {
             positions: architecture.embed.positions.as_ref().map(|table| table.shape[0]),
             sites: architecture.sites(),
             causal: architecture.causal,
+            tokenizer: None,
         }
     }
 }

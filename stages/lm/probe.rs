@@ -12,6 +12,7 @@ use super::{
     donor::Need,
     edit::{Change, Edit},
     facts::ModelFacts,
+    text::texts,
 };
 use crate::{Accept, Arrived, Failure, Given, InputPort, Inputs, Mistake, OutputPort, PortType, Select};
 
@@ -74,7 +75,8 @@ pub fn mistakes(
     facts: Option<&ModelFacts>,
 ) -> Vec<Mistake> {
     let training = edits.iter().enumerate().filter_map(|(i, edit)| edit.only_in_training(&format!("edits[{i}]")));
-    training.chain(mistakes_in_training(edits, captures, names, given, facts)).collect()
+    let unread = texts::mistake(given, facts);
+    training.chain(mistakes_in_training(edits, captures, names, given, facts)).chain(unread).collect()
 }
 
 /// The same where a model is trained, and edits may look at a whole batch.

@@ -26,7 +26,7 @@ pub struct ModelRecord {
 impl ModelRecord {
     /// Whether texts can be made of its tokens.
     pub fn has_tokenizer(&self) -> bool {
-        [role::GGUF, role::TOKENIZER].iter().any(|role| self.files.contains_key(*role))
+        role::OF_TOKENIZERS.iter().any(|role| self.files.contains_key(*role))
     }
 
     pub fn read(record: &Value) -> Result<Self, Failure> {

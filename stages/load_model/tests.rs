@@ -206,6 +206,43 @@ fn sources_without_a_model_say_what_there_is() {
     assert!(mistakes[0].message.contains("bert") && mistakes[0].message.contains("llama"), "{}", mistakes[0].message);
 }
 
+/// What a folder with the fixture's files is told at plan time, `weights` being the bytes of its safetensors.
+fn planned(weights: &[u8], also: &[&str]) -> Result<Value, String> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::copy(fixture("llama").join("config.json"), folder.path().join("config.json")).unwrap();
+    fs::write(folder.path().join("model.safetensors"), weights).unwrap();
+    also.iter().for_each(|name| fs::write(folder.path().join(name), "{}").unwrap());
+    let stage = stage(json!({ "source": folder.path() }));
+    let files = stage.resolve(Fetch::Never).unwrap();
+    let ports = stage.ports(&Given { files: Some(&files), ..Given::default() });
+    let said = |mistakes: Vec<Mistake>| format!("{}: {}", mistakes[0].at, mistakes[0].message);
+    ports.map(|mut ports| ports.outputs.remove(0).facts).map_err(said)
+}
+
+#[test]
+fn weights_that_are_not_whole_are_told_at_plan_time() {
+    let whole = fs::read(fixture("llama").join("model.safetensors")).unwrap();
+    let header = 8 + u64::from_le_bytes(*whole.first_chunk().unwrap()) as usize;
+    assert_eq!(planned(&whole, &[]).unwrap()["layers"], 3);
+    for (length, what) in [
+        (whole.len() - 1, "lie outside the"),
+        (header, "lie outside the 0 bytes of data"),
+        (header - 1, "it was not downloaded to its end"),
+        (3, "too short for a safetensors header"),
+    ] {
+        let said = planned(&whole[..length], &[]).unwrap_err();
+        assert!(said.starts_with("source: ") && said.contains("model.safetensors"), "{length}: {said}");
+        assert!(said.contains(what), "{length}: {said}");
+    }
+}
+
+#[test]
+fn whether_there_is_a_tokenizer_is_known_at_plan_time() {
+    let whole = fs::read(fixture("llama").join("model.safetensors")).unwrap();
+    assert_eq!(planned(&whole, &[]).unwrap()["tokenizer"], false);
+    assert_eq!(planned(&whole, &["tokenizer.json"]).unwrap()["tokenizer"], true);
+}
+
 fn last_logits(record: &Value, engine: &Engine, ids: Vec<u32>) -> Vec<f32> {
     let model = engine.session.model(record, engine).unwrap();
     let batch = Batch::right_padded(&[(0, &ids)]);

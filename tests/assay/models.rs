@@ -125,6 +125,42 @@ source = "definition"
     assert!(planned.stderr.contains("2 numbers are given for vectors of 64"), "{}", planned.stderr);
 }
 
+#[test]
+fn weights_that_are_cut_off_and_texts_without_a_tokenizer_are_mistakes_at_plan_time() {
+    let planned = |sandbox: &Sandbox| {
+        let planned = sandbox.assay(&["plan", "study.toml"]);
+        assert_eq!(planned.code, Some(2), "{}", planned.stdout);
+        planned.stderr
+    };
+    let cut = sandbox(STUDY);
+    let weights = std::fs::read(cut.path("model/model.safetensors")).unwrap();
+    cut.write("model/model.safetensors", &weights[..weights.len() - 10]);
+    let said = planned(&cut);
+    assert!(said.contains("source = \"model\"") && said.contains("lie outside the"), "{said}");
+    assert_eq!(cut.assay(&["fetch", "study.toml"]).code, Some(2));
+
+    let texts = STUDY.replace("tokens = [[3, 14, 15, 92, 65], [35, 89]]", "texts = [\"of\", \"words\"]");
+    let unread = sandbox(&texts.replace("[stages.nodes]", &format!("{DECODE}\n[stages.nodes]")));
+    let said = planned(&unread);
+    assert!(
+        said.contains("`prompts.prompts` is text, and the model has no tokenizer, so that it reads no text"),
+        "{said}"
+    );
+    assert!(said.contains("put its tokenizer.json beside the weights"), "{said}");
+    assert_eq!(said.matches("the model has no tokenizer").count(), 3, "both captures, and the words: {said}");
+}
+
+const DECODE: &str = r#"
+[stages.task]
+kind     = "random-tokens"
+length   = 4
+count    = 3
+
+[stages.words]
+kind   = "decode"
+inputs = { model = "model", tokens = "task" }
+"#;
+
 /// Silently, such an edit would change nothing.
 #[test]
 fn an_edit_at_a_position_that_no_text_has_fails() {

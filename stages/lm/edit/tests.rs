@@ -32,6 +32,7 @@ fn facts() -> ModelFacts {
         experts: None,
         sites: Site::ALL.to_vec(),
         causal: true,
+        tokenizer: None,
     }
 }
 

@@ -27,6 +27,8 @@ pub mod role {
     pub const TOKENIZER: &str = "tokenizer";
     pub const TOKENIZER_CONFIG: &str = "tokenizer-config";
     pub const TEMPLATE: &str = "template";
+    /// Either holds a tokenizer.
+    pub const OF_TOKENIZERS: [&str; 2] = [GGUF, TOKENIZER];
     /// `weights/00000`, `weights/00001`, …: in their order.
     pub const WEIGHTS: &str = "weights/";
 }

@@ -42,7 +42,7 @@ pub fn wired(given: &Given) -> bool {
 }
 
 /// What is wrong with answers that a manifest gives, and with a table beside them.
-pub fn mistakes(answers: Option<&Answers>, given: &Given) -> Vec<Mistake> {
+pub fn mistakes(answers: Option<&Answers>, given: &Given, facts: Option<&ModelFacts>) -> Vec<Mistake> {
     let mut found = vec![];
     if answers.is_some() && wired(given) {
         let message = "the answers stand in the input `answers` already";
@@ -54,6 +54,9 @@ pub fn mistakes(answers: Option<&Answers>, given: &Given) -> Vec<Mistake> {
     {
         let message = format!("there are {} pairs of answers, and {count} prompts", answers.len());
         found.push(Mistake::new(PORT, message).help("answers = [[\" right\", \" wrong\"], …], a pair for each prompt"));
+    }
+    if answers.is_some_and(has_text) {
+        found.extend(facts.and_then(|facts| facts.tokenizer_mistake(PORT)));
     }
     if let Some(columns) = given.one(PORT).and_then(|table| table.facts["columns"].as_array()) {
         for name in COLUMNS.iter().filter(|name| !columns.iter().any(|column| column == **name)) {
@@ -86,8 +89,7 @@ pub fn tokens(
         let message = format!("there are {} pairs of answers, and {} prompts", answers.len(), texts.len());
         return Err(Failure::fatal(message));
     }
-    let has_text = answers.iter().flatten().any(|answer| matches!(answer, Answer::Text(_)));
-    let tokenizer = if has_text { Some(Session::of(ctx).tokenizer(model, ctx)?) } else { None };
+    let tokenizer = if has_text(&answers) { Some(Session::of(ctx).tokenizer(model, ctx)?) } else { None };
     let token = |answer: &Answer, text: &Text| {
         let known = answer.token(tokenizer.as_deref()).and_then(|token| match token {
             token if (token as usize) < facts.vocab => Ok(token),
@@ -103,6 +105,10 @@ pub fn tokens(
         }
     };
     answers.iter().zip(texts).map(pair).collect::<Result<_, _>>().map(Some)
+}
+
+fn has_text(answers: &Answers) -> bool {
+    answers.iter().flatten().any(|answer| matches!(answer, Answer::Text(_)))
 }
 
 /// The rows of a table in the order of the texts, by the column `prompt`, which holds their ids.

@@ -60,8 +60,12 @@ impl Prompts {
         let categories: BTreeSet<_> = self.prompts.iter().filter_map(|prompt| prompt.category.as_deref()).collect();
         json!({
             "count": self.prompts.len(), "labels": self.labels(), "categories": categories,
-            "chat_template": self.chat_template,
+            "chat_template": self.chat_template, "texts": self.has_text(),
         })
+    }
+
+    fn has_text(&self) -> bool {
+        self.prompts.iter().any(|prompt| matches!(prompt.content, Content::Text(_)))
     }
 
     /// The ids of the prompts, in order.
@@ -72,9 +76,8 @@ impl Prompts {
     /// Token ids for a model, every one of them in its vocabulary. The tokenizer is only needed, and only loaded, for
     /// texts.
     pub fn token_ids(&self, model: &Value, ctx: &dyn Ctx) -> Result<Vec<Vec<u32>>, Failure> {
-        let has_text = self.prompts.iter().any(|prompt| matches!(prompt.content, Content::Text(_)));
         let tokenizer: Option<Arc<Tokenizer>> =
-            if has_text { Some(Session::of(ctx).tokenizer(model, ctx)?) } else { None };
+            if self.has_text() { Some(Session::of(ctx).tokenizer(model, ctx)?) } else { None };
         let ids = self.encode(tokenizer.as_deref(), &|message| ctx.warn(message)).map_err(Failure::fatal)?;
         let facts = ModelFacts::of(&ModelRecord::read(model)?.config).map_err(Failure::fatal)?;
         for (prompt, ids) in self.prompts.iter().zip(&ids) {

@@ -7,7 +7,7 @@ use super::{
     tokens::{Sequence, Tokens},
 };
 use crate::lm::ModelFacts;
-use crate::{Ctx, Failure};
+use crate::{Ctx, Failure, Given, Mistake};
 
 /// One text.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -25,6 +25,13 @@ pub fn texts(record: &Value, model: &Value, facts: &ModelFacts, ctx: &dyn Ctx) -
 /// What a model goes on from: prompts, or the part of each text in `tokens` that is given.
 pub fn beginnings(record: &Value, model: &Value, facts: &ModelFacts, ctx: &dyn Ctx) -> Result<Vec<Text>, Failure> {
     parts(record, model, facts, ctx, |sequence| sequence.prompt.clone())
+}
+
+/// What is wrong with prompts that are texts, in the port `prompts`, for a model that has no tokenizer.
+pub fn mistake(given: &Given, facts: Option<&ModelFacts>) -> Option<Mistake> {
+    let prompts = given.one("prompts").filter(|prompts| prompts.facts["texts"] == true)?;
+    let mistake = facts?.tokenizer_mistake("inputs.prompts")?;
+    Some(Mistake { message: format!("`{}` is text, and {}", prompts.from, mistake.message), ..mistake })
 }
 
 fn parts(

@@ -46,15 +46,25 @@ impl ModelFiles<'_> {
         Ok(Box::new(Safetensors::open(&shards)?))
     }
 
-    /// Whether the weights have every tensor that the configuration asks for, in its shape: judged by headers alone.
-    pub fn check(&self) -> Result<(), WeightsError> {
-        let architecture = families::architecture(&self.config()?).map_err(WeightsError)?;
+    /// The configuration, of weights that have every tensor that it asks for, in its shape, and all of its bytes: judged by
+    /// headers alone.
+    pub fn checked_config(&self) -> Result<Value, WeightsError> {
+        let (config, checkpoint): (_, Box<dyn Checkpoint>) = match self.gguf()? {
+            Some(gguf) => (gguf.config()?, Box::new(gguf)),
+            None => (self.config()?, self.checkpoint()?),
+        };
+        let architecture = families::architecture(&config).map_err(WeightsError)?;
         let device = Device::Flex(Default::default()); // nothing is put on it
-        let checkpoint = self.checkpoint()?;
         Weights::new(&*checkpoint, &architecture, Dtype::F32, &device).map(drop).map_err(|error| {
             let paths: Vec<_> = self.0.values().map(|path| path.display().to_string()).collect();
             WeightsError(format!("{} ({})", error.0, paths.join(", ")))
-        })
+        })?;
+        Ok(config)
+    }
+
+    /// Whether there is a file that a tokenizer is read from.
+    pub fn has_tokenizer(&self) -> bool {
+        role::OF_TOKENIZERS.iter().any(|role| self.0.contains_key(*role))
     }
 
     /// The tokenizer, with its chat template.
