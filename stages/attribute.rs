@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
+    Ctx, Failure, Given, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     lm::{
-        self, Session,
+        self,
         batching::BatchSize,
         by_text::{self, by_text},
         edit::Edit,
@@ -16,7 +16,7 @@ use crate::{
         probe::{self, Material, Probe},
         text::{
             answers::{self, Answers},
-            texts::{Text, texts, warn_of_length},
+            texts::{self, Reading, Text},
         },
     },
     metrics::summary::{mean, std},
@@ -54,7 +54,7 @@ pub struct Attribute {
 }
 
 /// The stage's own inputs.
-const OWN: [&str; 3] = ["model", "prompts", answers::PORT];
+const OWN: [&str; 3] = [texts::PORTS[0], texts::PORTS[1], answers::PORT];
 
 /// The outputs; the first and the last are the parts of a unit.
 const CONTRIBUTIONS: &str = "contributions";
@@ -85,11 +85,8 @@ impl Stage for Attribute {
         if !found.is_empty() {
             return Err(found);
         }
-        let mut inputs = vec![
-            InputPort::one(OWN[0], PortType::of("model")),
-            InputPort::one(OWN[1], PortType::of("prompts")).or(PortType::of("tokens")),
-            answers::port(),
-        ];
+        let mut inputs = texts::ports();
+        inputs.push(answers::port());
         inputs.extend(probe::inputs(&self.edits, &[]));
         let output = |name: &str, columns: &[&str]| {
             OutputPort::new(name, PortType::of("table")).with_facts(json!({ "columns": columns }))
@@ -103,11 +100,7 @@ impl Stage for Attribute {
     }
 
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
-        let record = inputs.record("model")?;
-        let model = Session::of(ctx).model(record, ctx)?;
-        let texts = texts(inputs.record("prompts")?, record, &model.facts, ctx)?;
-        let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
-        warn_of_length(longest, &model.facts, ctx);
+        let Reading { record, model, texts, longest } = Reading::of(inputs, ctx)?;
         texts.iter().try_for_each(|text| by_text::place(self.position, &text.id, text.ids.len()).map(drop))?;
         let answers = answers::tokens(self.answers.as_ref(), inputs, &texts, record, &model.facts, ctx)?;
         let answers = answers.ok_or_else(|| Failure::fatal("there are no answers whose logits could be explained"))?;

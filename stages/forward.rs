@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
+    Ctx, Failure, Given, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     lm::{
-        self, Model, ModelFacts, Session,
+        self, Model, ModelFacts,
         batching::{BatchSize, groups},
         capture::{Capture, Reduce},
         edit::Edit,
         probe::{self, Material, Probe},
         read::read,
         site::Site,
-        text::texts::{Text, texts, warn_of_length},
+        text::texts::{self, Reading, Text},
     },
 };
 
@@ -41,9 +41,6 @@ pub struct Forward {
     pub batch: BatchSize,
 }
 
-/// The stage's own inputs.
-const OWN: [&str; 2] = ["model", "prompts"];
-
 /// What was recorded of one text: an array an output.
 type Recorded = Vec<ArrayD<f32>>;
 
@@ -54,7 +51,8 @@ impl Stage for Forward {
 
     fn ports(&self, given: &Given) -> Result<Ports, Vec<Mistake>> {
         let facts = probe::facts(given.one("model"));
-        let mut found = probe::mistakes(&self.edits, &self.capture, (&OWN, &["length"]), given, facts.as_ref());
+        let mut found =
+            probe::mistakes(&self.edits, &self.capture, (&texts::PORTS, &["length"]), given, facts.as_ref());
         if self.capture.is_empty() {
             found.push(Mistake::new("capture", "nothing is recorded, so there would be no output"));
         }
@@ -63,20 +61,13 @@ impl Stage for Forward {
         }
         let mut outputs = probe::ports(&self.capture, "position", facts.as_ref());
         outputs.push(OutputPort::new("length", PortType::tensor(&["prompt"])));
-        let mut inputs = vec![
-            InputPort::one(OWN[0], PortType::of("model")),
-            InputPort::one(OWN[1], PortType::of("prompts")).or(PortType::of("tokens")),
-        ];
+        let mut inputs = texts::ports();
         inputs.extend(probe::inputs(&self.edits, &self.capture));
         Ok(Ports { inputs, outputs })
     }
 
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
-        let record = inputs.record("model")?;
-        let model = Session::of(ctx).model(record, ctx)?;
-        let texts = texts(inputs.record("prompts")?, record, &model.facts, ctx)?;
-        let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
-        warn_of_length(longest, &model.facts, ctx);
+        let Reading { model, texts, longest, .. } = Reading::of(inputs, ctx)?;
         probe::refuse_absent_positions(&self.edits, &self.capture, longest)?;
         let labels: Vec<String> = texts.iter().map(|text| text.id.clone()).collect();
         let material = Material { inputs, prompts: &labels };

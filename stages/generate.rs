@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Seed, Stage,
+    Ctx, Failure, Given, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Seed, Stage,
     lm::{
         self, Model, ModelFacts, Session,
         batching::{BatchSize, groups},
@@ -17,7 +17,7 @@ use crate::{
         probe::{self, Material, Probe},
         sampling::Sampling,
         text::{
-            texts::{Text, beginnings, room_for, warn_of_length},
+            texts::{self, Text, beginnings, room_for, warn_of_length},
             tokens::{Sequence, Tokens},
         },
     },
@@ -59,9 +59,6 @@ pub struct Generate {
     pub batch: BatchSize,
 }
 
-/// The stage's own inputs.
-const OWN: [&str; 2] = ["model", "prompts"];
-
 fn default_new_tokens() -> usize {
     100
 }
@@ -79,7 +76,7 @@ impl Stage for Generate {
         let facts = probe::facts(given.one("model"));
         let mut found = self.sampling_mistakes();
         found.extend(facts.as_ref().and_then(ModelFacts::prediction_mistake));
-        found.extend(probe::mistakes(&self.edits, &self.capture, (&OWN, &["tokens"]), given, facts.as_ref()));
+        found.extend(probe::mistakes(&self.edits, &self.capture, (&texts::PORTS, &["tokens"]), given, facts.as_ref()));
         let captures = self.capture.iter().enumerate();
         found.extend(captures.flat_map(|(i, capture)| capture.step_mistakes(&format!("capture[{i}]"))));
         if !found.is_empty() {
@@ -87,10 +84,7 @@ impl Stage for Generate {
         }
         let tokens = OutputPort::new("tokens", PortType::of("tokens"));
         let captures = probe::ports(&self.capture, "step", facts.as_ref());
-        let mut inputs = vec![
-            InputPort::one(OWN[0], PortType::of("model")),
-            InputPort::one(OWN[1], PortType::of("prompts")).or(PortType::of("tokens")),
-        ];
+        let mut inputs = texts::ports();
         inputs.extend(probe::inputs(&self.edits, &self.capture));
         Ok(Ports { inputs, outputs: std::iter::once(tokens).chain(captures).collect() })
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::{
-    Ctx, Failure, Given, InputPort, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
+    Ctx, Failure, Given, Inputs, Lane, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     lm::{
         self, ModelRecord, Session,
         batching::BatchSize,
@@ -17,7 +17,7 @@ use crate::{
         probe::{self, Material, Probe},
         text::{
             answers::{self, Answers},
-            texts::{Text, texts, warn_of_length},
+            texts::{self, Reading, Text},
             tokenizer::Tokenizer,
         },
     },
@@ -57,7 +57,7 @@ pub struct Score {
 }
 
 /// The stage's own inputs.
-const OWN: [&str; 3] = ["model", "prompts", answers::PORT];
+const OWN: [&str; 3] = [texts::PORTS[0], texts::PORTS[1], answers::PORT];
 
 /// The outputs, and the parts of a unit.
 const SCORES: &str = "scores";
@@ -102,11 +102,8 @@ impl Stage for Score {
         if !found.is_empty() {
             return Err(found);
         }
-        let mut inputs = vec![
-            InputPort::one(OWN[0], PortType::of("model")),
-            InputPort::one(OWN[1], PortType::of("prompts")).or(PortType::of("tokens")),
-            answers::port(),
-        ];
+        let mut inputs = texts::ports();
+        inputs.push(answers::port());
         inputs.extend(probe::inputs(&self.edits, &[]));
         let answered = self.answers.is_some() || answers::wired(given);
         let columns = [&COLUMNS[..], if answered { &OF_ANSWERS } else { &[] }].concat();
@@ -117,11 +114,7 @@ impl Stage for Score {
     }
 
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
-        let record = inputs.record("model")?;
-        let model = Session::of(ctx).model(record, ctx)?;
-        let texts = texts(inputs.record("prompts")?, record, &model.facts, ctx)?;
-        let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
-        warn_of_length(longest, &model.facts, ctx);
+        let Reading { record, model, texts, longest } = Reading::of(inputs, ctx)?;
         let place = |text: &Text| by_text::place(self.position, &text.id, text.ids.len());
         let places = texts.iter().map(place).collect::<Result<Vec<_>, _>>()?;
         let answers = answers::tokens(self.answers.as_ref(), inputs, &texts, record, &model.facts, ctx)?;

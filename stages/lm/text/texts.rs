@@ -1,13 +1,17 @@
 //! The texts that a stage reads: prompts in a model's tokens, a task's texts, or what a `generate` stage wrote.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use super::{
     prompts::Prompts,
     tokens::{Sequence, Tokens},
 };
-use crate::lm::ModelFacts;
-use crate::{Ctx, Failure, Given, Mistake};
+use crate::{
+    Ctx, Failure, Given, InputPort, Inputs, Mistake, PortType,
+    lm::{Model, ModelFacts, Session},
+};
 
 /// One text.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,6 +19,38 @@ pub struct Text {
     /// Its label on an axis `prompt`.
     pub id: String,
     pub ids: Vec<u32>,
+}
+
+/// What a stage that reads texts with a model begins with.
+pub struct Reading<'a> {
+    /// The description of the model.
+    pub record: &'a Value,
+    pub model: Arc<Model>,
+    pub texts: Vec<Text>,
+    /// How many tokens the longest has.
+    pub longest: usize,
+}
+
+impl<'a> Reading<'a> {
+    /// The model in the port `model`, loaded, and the texts in `prompts`. Says where they are longer than it was made for.
+    pub fn of(inputs: &'a Inputs, ctx: &dyn Ctx) -> Result<Self, Failure> {
+        let record = inputs.record(PORTS[0])?;
+        let model = Session::of(ctx).model(record, ctx)?;
+        let texts = texts(inputs.record(PORTS[1])?, record, &model.facts, ctx)?;
+        let longest = texts.iter().map(|text| text.ids.len()).max().unwrap_or(0);
+        warn_of_length(longest, &model.facts, ctx);
+        Ok(Self { record, model, texts, longest })
+    }
+}
+
+/// The ports of a model and of the texts that it reads.
+pub const PORTS: [&str; 2] = ["model", "prompts"];
+
+pub fn ports() -> Vec<InputPort> {
+    vec![
+        InputPort::one(PORTS[0], PortType::of("model")),
+        InputPort::one(PORTS[1], PortType::of("prompts")).or(PortType::of("tokens")),
+    ]
 }
 
 /// The texts in an artifact of the type `prompts` or `tokens`, in the tokens of a model.
@@ -29,7 +65,7 @@ pub fn beginnings(record: &Value, model: &Value, facts: &ModelFacts, ctx: &dyn C
 
 /// What is wrong with prompts that are texts, in the port `prompts`, for a model that has no tokenizer.
 pub fn mistake(given: &Given, facts: Option<&ModelFacts>) -> Option<Mistake> {
-    let prompts = given.one("prompts").filter(|prompts| prompts.facts["texts"] == true)?;
+    let prompts = given.one(PORTS[1]).filter(|prompts| prompts.facts["texts"] == true)?;
     let mistake = facts?.tokenizer_mistake("inputs.prompts")?;
     Some(Mistake { message: format!("`{}` is text, and {}", prompts.from, mistake.message), ..mistake })
 }
