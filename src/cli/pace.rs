@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::report::span;
+
 /// The progress of a running stage.
 pub struct Pace {
     begun: Instant,
@@ -70,8 +72,8 @@ impl Pace {
     fn rate(&self, now: Instant) -> Option<f64> {
         let ((first, from), (last, to)) = (*self.reports.front()?, *self.reports.back()?);
         let overdue = (now - last).saturating_sub(self.silence(now));
-        let span = last - first;
-        (to > from && span >= BASIS).then(|| (to - from) as f64 / (span + overdue).as_secs_f64())
+        let between = last - first;
+        (to > from && between >= BASIS).then(|| (to - from) as f64 / (between + overdue).as_secs_f64())
     }
 
     /// How long nothing was heard, as far as that is usual between two reports.
@@ -98,16 +100,6 @@ fn spoken(rate: f64) -> String {
 /// A span of time as exact as an estimate is.
 fn whole(seconds: f64) -> String {
     if seconds < 100.0 { format!("{seconds:.0} s") } else { span(seconds) }
-}
-
-/// A span of time in the unit that suits it.
-pub fn span(seconds: f64) -> String {
-    match seconds {
-        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
-        s if s < 100.0 => format!("{s:.1} s"),
-        s if s < 6000.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
-    }
 }
 
 #[cfg(test)]
@@ -179,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn bars_and_rates_and_spans_suit_their_numbers() {
+    fn bars_and_rates_suit_their_numbers() {
         assert_eq!(paced(&[]).0.bar(), " ".repeat(12));
         assert_eq!(paced(&[(0.0, 150)]).0.bar(), "━━━─────────");
         assert_eq!(paced(&[(0.0, 600)]).0.bar(), "━".repeat(12));
@@ -187,6 +179,5 @@ mod tests {
             [250.0, 2.0, 0.5, 0.001].map(spoken),
             ["250 a second", "2.0 a second", "30.0 a minute", "3.6 an hour"]
         );
-        assert_eq!([0.0123, 2.345, 150.0, 7200.0].map(span), ["12 ms", "2.3 s", "2 min", "2.0 h"]);
     }
 }

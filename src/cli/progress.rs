@@ -9,11 +9,12 @@ use std::{
 use super::{
     conclusion::counted,
     live::{Doing, Live, waits_for},
-    pace::{Pace, span},
+    pace::Pace,
 };
 use crate::{
     manifest::visible,
     plan::Plan,
+    report::span,
     run::{Event, Options, Outcome, StopKind},
 };
 

@@ -7,6 +7,7 @@ mod layout;
 mod page;
 mod results;
 
+pub use clock::span;
 pub use document::{filled, is_document};
 pub use export::{Formats, export};
 pub use page::{Notes, Page};

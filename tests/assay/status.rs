@@ -28,7 +28,7 @@ fn small() -> Sandbox {
 fn page(sandbox: &Sandbox) -> String {
     let run = sandbox.assay(&["status", "study.toml"]);
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    let spans = regex::Regex::new(r" *\d+(\.\d)? (ms|s|min|h)\b").unwrap();
+    let spans = regex::Regex::new(r" *\d+(\.\d)? (µs|ms|s|min|h)\b").unwrap();
     let times = regex::Regex::new(r"\d{4}-\d\d-\d\dT[\d:.]+Z").unwrap();
     times.replace_all(&spans.replace_all(&run.stdout, " TIME"), "WHEN").into_owned()
 }

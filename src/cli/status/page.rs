@@ -2,11 +2,8 @@
 
 use std::path::Path;
 
-use super::progress::{StageStatus, Totals};
-use crate::{
-    cli::{pace::span, reasons::saved},
-    plan::Plan,
-};
+use super::progress::{Counts, StageStatus};
+use crate::{cli::reasons::saved, plan::Plan, report::span};
 
 /// Names that are longer are cut.
 const WIDEST_NAME: usize = 24;
@@ -14,7 +11,7 @@ const WIDEST_NAME: usize = 24;
 /// The page has at most this many columns where the terminal does not say.
 const WIDTH: usize = 80;
 
-pub fn page(plan: &Plan, stages: &[StageStatus], totals: &Totals, log: &Path) -> String {
+pub fn page(plan: &Plan, stages: &[StageStatus], totals: &Counts, log: &Path) -> String {
     let study = &plan.manifest.study;
     let mut page = study.name.value.clone();
     page += &study.question.as_ref().map_or("\n\n".to_owned(), |question| format!(": {question}\n\n"));
@@ -29,7 +26,7 @@ pub fn page(plan: &Plan, stages: &[StageStatus], totals: &Totals, log: &Path) ->
 
 /// `treated  34/60  █████░░░░░   3.1 s  2 running`, and what has no room beside it below.
 fn rows(stage: &StageStatus, name: usize, count: usize, width: usize) -> String {
-    let time = if stage.done > 0 { span(stage.seconds) } else { String::new() };
+    let time = if stage.counts.done > 0 { span(stage.counts.seconds) } else { String::new() };
     let head = format!("{:<name$}  {:>count$}  {}  {time:>7}", cut(&stage.stage, name), done(stage), bar(stage));
     let notes = notes(stage);
     let beside = format!("{head}  {}", notes.join(", "));
@@ -46,22 +43,23 @@ fn rows(stage: &StageStatus, name: usize, count: usize, width: usize) -> String 
 }
 
 fn done(stage: &StageStatus) -> String {
-    format!("{}/{}", stage.done, stage.cells)
+    format!("{}/{}", stage.counts.done, stage.counts.cells)
 }
 
 /// Ten places; the last is filled only when all is done.
 fn bar(stage: &StageStatus) -> String {
-    let filled = stage.done * 10 / stage.cells.max(1);
+    let filled = stage.counts.done * 10 / stage.counts.cells.max(1);
     "█".repeat(filled) + &"░".repeat(10 - filled)
 }
 
 fn notes(stage: &StageStatus) -> Vec<String> {
     let several = |count: usize, what: &str| (count > 0).then(|| format!("{count} {what}"));
-    let running = several(stage.running, "running").map(|running| format!("{running} ({})", runners(stage)));
-    let failed = several(stage.failed, "failed");
-    let ready = several(stage.ready, "ready");
-    let waiting = (stage.waiting > 0).then(|| format!("{} waiting for {}", stage.waiting, few(stage.waits_for.iter())));
-    let unknown = several(stage.unknown, "not known: something is not fetched");
+    let running = several(stage.counts.running, "running").map(|running| format!("{running} ({})", runners(stage)));
+    let failed = several(stage.counts.failed, "failed");
+    let ready = several(stage.counts.ready, "ready");
+    let waiting = (stage.counts.waiting > 0)
+        .then(|| format!("{} waiting for {}", stage.counts.waiting, few(stage.waits_for.iter())));
+    let unknown = several(stage.counts.unknown, "not known: something is not fetched");
     let begun = stage.begun > 0;
     let saved = begun.then(|| saved(stage.units, stage.checkpoint));
     [running, failed, ready, waiting, unknown, saved].into_iter().flatten().collect()
@@ -80,7 +78,7 @@ fn few<'a>(names: impl ExactSizeIterator<Item = &'a String>) -> String {
     if more == 0 { shown.join(", ") } else { format!("{} and {more} more", shown.join(", ")) }
 }
 
-fn sum(totals: &Totals) -> String {
+fn sum(totals: &Counts) -> String {
     let parts = [
         (totals.running, "running"),
         (totals.failed, "failed"),
@@ -93,7 +91,7 @@ fn sum(totals: &Totals) -> String {
     format!("\n{} of {} cells done in {}{rest}\n", totals.done, totals.cells, span(totals.seconds))
 }
 
-fn where_failures_are(totals: &Totals, log: &Path) -> String {
+fn where_failures_are(totals: &Counts, log: &Path) -> String {
     if totals.failed == 0 { String::new() } else { format!("every failure: {}\n", log.display()) }
 }
 
@@ -110,7 +108,8 @@ mod tests {
     use super::*;
 
     fn stage(done: usize, cells: usize) -> StageStatus {
-        StageStatus { stage: "treated".into(), cells, done, ready: cells - done, ..StageStatus::default() }
+        let counts = Counts { cells, done, ready: cells - done, ..Counts::default() };
+        StageStatus { stage: "treated".into(), counts, ..StageStatus::default() }
     }
 
     #[test]
@@ -122,7 +121,7 @@ mod tests {
     fn a_line_fits_80_columns_and_what_does_not_stands_below() {
         let mut sweep = stage(340, 1000);
         sweep.stage = "a-very-long-name-of-a-stage".into();
-        sweep.seconds = 12_345.0;
+        sweep.counts.seconds = 12_345.0;
         assert_eq!(rows(&sweep, 24, 9, 80), "a-very-long-name-of-a-s…   340/1000  ███░░░░░░░    3.4 h  660 ready\n");
         sweep.units = 12_000;
         sweep.begun = 600;
