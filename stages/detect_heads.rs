@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use crate::{
     Ctx, Failure, Given, InputPort, Inputs, Mistake, OutputPort, Outputs, PortType, Ports, Stage,
     lm::{
-        ModelFacts, ModelRecord,
+        ModelFacts, ModelRecord, probe,
         text::{
-            texts::{Text, texts},
+            texts::{self, Text, texts},
             tokens::Tokens,
         },
     },
@@ -59,6 +59,9 @@ impl Stage for DetectHeads {
         if given.one("prompts").is_some_and(|arrived| arrived.ty.kind == "prompts") && !wired("model") {
             let mistake = Mistake::new("inputs", "`prompts` are texts until a model's tokenizer has read them");
             return Err(vec![mistake.help("wire the `model` too, or `tokens` instead of prompts")]);
+        }
+        if let Some(mistake) = texts::mistake(given, probe::facts(given.one("model")).as_ref()) {
+            return Err(vec![mistake]);
         }
         let score = |(name, _): Score| OutputPort::new(name, PortType::tensor(&AXES[1..3]));
         let heads = OutputPort::new("heads", PortType::of("table")).with_facts(json!({ "columns": COLUMNS }));

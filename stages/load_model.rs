@@ -129,8 +129,16 @@ impl LoadModel {
     fn known(&self, files: &BTreeMap<String, PathBuf>) -> Result<Value, String> {
         let files = ModelFiles(files);
         let config = self.config(&files).map_err(|error| error.0)?;
-        let facts = ModelFacts { tokenizer: Some(files.has_tokenizer()), ..ModelFacts::of(&config)? };
+        let tokenizer = if files.has_tokenizer() { Some(true) } else { self.lacks_tokenizer().then_some(false) };
+        let facts = ModelFacts { tokenizer, ..ModelFacts::of(&config)? };
         Ok(serde_json::to_value(facts).expect("facts are plain data"))
+    }
+
+    /// Whether a tokenizer that is not at hand is nowhere: one of the hub may still be fetched, where another program
+    /// brought the weights alone.
+    fn lacks_tokenizer(&self) -> bool {
+        let source = self.config.as_ref().unwrap_or(&self.source);
+        !matches!(Origin::parse(&source.0), Ok(Origin::Hub { .. }))
     }
 }
 
