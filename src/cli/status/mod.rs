@@ -9,7 +9,7 @@ use assay_stages::Kind;
 use clap::Args;
 use serde_json::json;
 
-use self::progress::{Counts, failures, stages};
+use self::progress::{Counts, Study, failures, stages};
 use super::{Exit, study::StudyArguments};
 use crate::{manifest::visible, plan::states};
 
@@ -42,7 +42,8 @@ pub fn status(arguments: &Arguments, catalogue: &'static [Kind]) -> Result<Exit,
     let states = states(&plan, &store)?;
     let log = arguments.results.join(arguments.study.results_name(&plan)).join("errors.log");
     let failures = failures(&log).map_err(|error| Exit::failed(format!("cannot read {}: {error}", log.display())))?;
-    let stages = stages(&plan, &states, &store, &failures)?;
+    let study = Study { plan: &plan, states: &states, store: &store, failures: &failures };
+    let stages = stages(&study)?;
     let totals = Counts::of(&stages);
     if arguments.json {
         let study = &plan.manifest.study.name.value;

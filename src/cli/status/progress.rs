@@ -83,37 +83,32 @@ fn failure(line: &str) -> Option<Failure> {
     Some(Failure { time, cell, key, cause: fields.next()? })
 }
 
+/// What is looked at.
+pub struct Study<'a> {
+    pub plan: &'a Plan,
+    pub states: &'a [State],
+    pub store: &'a Store,
+    pub failures: &'a BTreeMap<String, Failure>,
+}
+
 /// The stages, in the order of the plan.
-pub fn stages(
-    plan: &Plan,
-    states: &[State],
-    store: &Store,
-    failures: &BTreeMap<String, Failure>,
-) -> Result<Vec<StageStatus>, StoreError> {
+pub fn stages(study: &Study) -> Result<Vec<StageStatus>, StoreError> {
     let mut stages: Vec<StageStatus> = vec![];
-    for (at, cell) in plan.cells.iter().enumerate() {
-        let name = plan.stage_name(cell);
+    for (at, cell) in study.plan.cells.iter().enumerate() {
+        let name = study.plan.stage_name(cell);
         if stages.last().is_none_or(|stage| stage.stage != name) {
             stages.push(StageStatus { stage: name.to_owned(), kind: cell.kind.name, ..StageStatus::default() });
         }
         let stage = stages.last_mut().expect("one has just been pushed");
         stage.counts.cells += 1;
-        let failure = failures.get(&cell.id).filter(|failure| failure.key == short_key(cell));
-        stage.count(plan, at, states, store, failure)?;
+        stage.count(study, at)?;
     }
     Ok(stages)
 }
 
 impl StageStatus {
-    fn count(
-        &mut self,
-        plan: &Plan,
-        at: usize,
-        states: &[State],
-        store: &Store,
-        failure: Option<&Failure>,
-    ) -> Result<(), StoreError> {
-        match &states[at] {
+    fn count(&mut self, study: &Study, at: usize) -> Result<(), StoreError> {
+        match &study.states[at] {
             State::Cached(entry) => {
                 self.counts.done += 1;
                 self.counts.seconds += entry.made.seconds;
@@ -123,28 +118,22 @@ impl StageStatus {
                 self.counts.waiting += 1;
                 self.waits_for.extend(cells.iter().map(|id| id.split('[').next().unwrap_or(id).to_owned()));
             }
-            State::Run(_) => self.count_ready(plan, at, states, store, failure)?,
+            State::Run(_) => self.count_ready(study, at)?,
         }
         Ok(())
     }
 
     /// A cell whose inputs are finished: their bytes say where its units and its lease are.
-    fn count_ready(
-        &mut self,
-        plan: &Plan,
-        at: usize,
-        states: &[State],
-        store: &Store,
-        failure: Option<&Failure>,
-    ) -> Result<(), StoreError> {
-        let cell = &plan.cells[at];
-        let entry = |up: usize| if let State::Cached(entry) = &states[up] { Some(&**entry) } else { None };
+    fn count_ready(&mut self, study: &Study, at: usize) -> Result<(), StoreError> {
+        let cell = &study.plan.cells[at];
+        let failure = study.failures.get(&cell.id).filter(|failure| failure.key == short_key(cell));
+        let entry = |up: usize| if let State::Cached(entry) = &study.states[up] { Some(&**entry) } else { None };
         let Some((digests, keyed)) = input_digests(cell, entry).zip(cell.keyed.as_ref()) else {
             self.rests(failure);
             return Ok(());
         };
         let key = keyed.recipe.inputs_key(&digests);
-        match store.runner(key)? {
+        match study.store.runner(key)? {
             Some(runner) => {
                 self.counts.running += 1;
                 if !self.runners.contains(&runner) {
@@ -153,7 +142,7 @@ impl StageStatus {
             }
             None => self.rests(failure),
         }
-        let saved = store.saved(key)?;
+        let saved = study.store.saved(key)?;
         self.units += saved.units;
         self.begun += usize::from(saved.units > 0 || saved.checkpoint.is_some());
         self.checkpoint = self.checkpoint.max(saved.checkpoint);

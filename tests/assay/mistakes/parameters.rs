@@ -191,9 +191,9 @@ inputs = { table = "pairs.sts", tabel = "pairs.rtr", other = "pairs.rtx" }
 by     = ["node"]
 of     = ["valeu"]
 
-[stages.prompts]
-kind   = "prompts"
-file   = "nowhere.txt"
+[stages.without-weights]
+kind   = "load-model"
+source = "."
 inputs = { table = "pairs.sts" }
 
 [stages.model]
