@@ -34,6 +34,7 @@ pub mod prompt_pairs;
 pub mod prompts;
 pub mod random_tokens;
 pub mod rank;
+pub mod rearrange;
 pub mod render;
 pub mod repeated_patterns;
 pub mod resampling;
@@ -88,6 +89,7 @@ pub const CATALOGUE: &[Kind] = &[
     Kind::of::<prompts::Prompts>(),
     Kind::of::<random_tokens::RandomTokens>(),
     Kind::of::<rank::Rank>(),
+    Kind::of::<rearrange::Rearrange>(),
     Kind::of::<repeated_patterns::RepeatedPatterns>(),
     Kind::of::<score::Score>(),
     Kind::of::<similarity::Similarity>(),

@@ -38,7 +38,7 @@ rules  = [{ when = "top > ${params.threshold}", then = "HIGH" }, { then = "LOW" 
 [stages.figure]
 kind   = "plot"
 inputs = { table = "table" }
-series = [{ from = "table", x = "step", y = "score" }]
+series = [{ from = "table", x = "step", y = "score", label = "score" }, { from = "table", x = "step", y = "step", label = "step" }]
 "#;
 
 const ONE: &str = "step,group,score\n1,a,0.25\n2,a,0.5\n3,b,1.0\n";

@@ -162,7 +162,7 @@ fn indra() {
     let llama = StandIn::llama();
     llama.write(&study.path("llama"), 1);
     llama.write(&study.path("base"), 2);
-    let told = Told::of(study, &["model=./llama", "base-model=./base", &format!("hidden-size={}", llama.width())]);
+    let told = Told::of(study, &["model=./llama", "base-model=./base"]);
     assert_eq!(told.expectations(), (4, 22));
     told.file("figures/E11T_indra_recovery_", ".png");
     let results: Value = serde_json::from_str(&told.file("results/E11T_indra_recovery_", ".json")).unwrap();

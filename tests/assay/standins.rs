@@ -151,12 +151,6 @@ impl StandIn {
         }
     }
 
-    /// How wide its residual stream is.
-    pub fn width(&self) -> usize {
-        let width = ["hidden_size", "n_embd"].iter().find_map(|name| self.config[*name].as_u64());
-        width.expect("a configuration has a width") as usize
-    }
-
     /// Writes the checkpoint into a folder; other seeds are other weights.
     pub fn write(&self, folder: &Path, seed: u64) {
         fs::create_dir_all(folder).unwrap();

@@ -156,6 +156,7 @@ fn entropies_are_those_of_pytorchs_patterns() {
 #[test]
 fn norms_means_and_participation_ratios_are_those_of_a_window() {
     let toml = "capture = [{ site = \"resid_post\", reduce = [\"norm\", \"mean\"], positions = \"-6..\", layers = -1 },\n\
+         { site = \"resid_post\", reduce = \"rms\", positions = -1, layers = -1, as = \"rms\" },\n\
          { site = \"v\", reduce = \"participation-ratio\", positions = \"-6..\" },\n\
          { site = \"z\", reduce = [\"mean\", \"norm\"], heads = -1 }]";
     for family in FAMILIES {
@@ -165,6 +166,8 @@ fn norms_means_and_participation_ratios_are_those_of_a_window() {
             let resid = Given::of(&expected, &format!("{run}.resid")); // [layer + 1, pos, d]
             let norms: Vec<f64> = (length - 6..length).map(|position| norm(resid.lane(&[3, position]))).collect();
             near(array(&outputs, "resid_post")[[prompt, 0]], mean(&norms), "mean norm");
+            let root = (resid.shape[2] as f64).sqrt();
+            near(array(&outputs, "rms")[[prompt, 0, 0]], norms[5] / root, "root mean square");
 
             let v = Given::of(&expected, &format!("{run}.v")); // [layer, pos, kv_head, d]
             let row =

@@ -202,6 +202,7 @@ impl Capture {
         for word in self.words() {
             match word {
                 Reduce::Norm => steps.push(Step::Norm),
+                Reduce::Rms => steps.push(Step::Rms),
                 Reduce::Mean => steps.push(Step::Mean),
                 Reduce::Last => steps.push(Step::Last),
                 Reduce::Variance => steps.push(Step::Variance),
@@ -283,8 +284,9 @@ impl Capture {
             (What::Probability, _) => Some("probability"),
             _ if self.uses(Reduce::RelativeEntropy) || self.uses(Reduce::Reciprocal) => None,
             (_, _) if self.uses(Reduce::Entropy) || self.uses(Reduce::Surprisal) => Some("nats"),
-            (_, Some(Reduce::Norm | Reduce::ReceivedEntropy)) => None,
-            _ => (self.site == Site::Pattern && !self.uses(Reduce::Norm)).then_some("probability"),
+            (_, Some(Reduce::Norm | Reduce::Rms | Reduce::ReceivedEntropy)) => None,
+            _ => (self.site == Site::Pattern && !self.uses(Reduce::Norm) && !self.uses(Reduce::Rms))
+                .then_some("probability"),
         }
     }
 

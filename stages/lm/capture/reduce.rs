@@ -14,6 +14,8 @@ use crate::lm::site::{Extent, Site};
 pub enum Reduce {
     /// The Euclidean norm over the last axis.
     Norm,
+    /// The root of the mean square over the last axis: the norm over the root of how many numbers there are.
+    Rms,
     /// The mean over positions.
     Mean,
     /// The last of the positions alone.
@@ -90,8 +92,10 @@ impl Reduce {
         let no = |what: &str| Err(format!("`{}` needs {what}", self.word()));
         let vector = kept.last == Some("d");
         match self {
-            Self::Norm if site.extent() == Extent::Scale => Err("a scale is one number: it has no norm".to_owned()),
-            Self::Norm if kept.last.is_none() => no("vectors, and here are single numbers"),
+            Self::Norm | Self::Rms if site.extent() == Extent::Scale => {
+                Err("a scale is one number: it has no norm".to_owned())
+            }
+            Self::Norm | Self::Rms if kept.last.is_none() => no("vectors, and here are single numbers"),
             Self::Variance if kept.last == Some("key") => no("vectors or numbers, and queries have keys of their own"),
             Self::Mean | Self::Last | Self::Variance if !kept.position => no("positions, and none are left"),
             Self::MeanHeads if !kept.head => no("heads, and here are none"),
@@ -108,7 +112,7 @@ impl Reduce {
             Self::Surprisal if kept != Kept::of(Site::Logits) => no("the site `logits`, as it is"),
             Self::TopK if kept.last.is_none() => no("an axis to take the largest of, and here are single numbers"),
             Self::Reciprocal => Ok(kept),
-            Self::Norm | Self::Entropy | Self::RelativeEntropy | Self::Dot | Self::Surprisal => {
+            Self::Norm | Self::Rms | Self::Entropy | Self::RelativeEntropy | Self::Dot | Self::Surprisal => {
                 Ok(Kept { last: None, ..kept })
             }
             Self::Mean | Self::Last => Ok(Kept { position: false, ..kept }),
@@ -202,6 +206,7 @@ mod tests {
     fn words_that_do_not_fit_are_refused() {
         for (site, words, says) in [
             (Site::Ln1Scale, r#""norm""#, "no norm"),
+            (Site::Ln1Scale, r#""rms""#, "no norm"),
             (Site::Z, r#""entropy""#, "`pattern`"),
             (Site::Z, r#"["mean", "last"]"#, "none are left"),
             (Site::AttnOut, r#""mean-heads""#, "heads"),

@@ -35,6 +35,8 @@ pub enum At {
 pub enum Step {
     /// The norm over the last axis.
     Norm,
+    /// The root of the mean square over the last axis.
+    Rms,
     /// The mean over positions.
     Mean,
     /// The last position.
@@ -155,6 +157,7 @@ impl Take {
         for step in steps {
             x = match step {
                 Step::Norm => (x.clone() * x).sum_dim(3).sqrt(),
+                Step::Rms => (x.clone() * x).mean_dim(3).sqrt(),
                 Step::MeanHeads => x.mean_dim(self.head_axis()),
                 // 0 ln 0 is 0: the logarithm of the smallest normal number is as good as any.
                 Step::Entropy => (x.clone() * x.clamp_min(f32::MIN_POSITIVE).log()).sum_dim(3).neg(),
@@ -252,7 +255,7 @@ impl Take {
         for step in &self.steps {
             match step {
                 Step::Relative | Step::Reciprocal => (),
-                Step::Norm | Step::Entropy | Step::Dot(_) => kept.last = None,
+                Step::Norm | Step::Rms | Step::Entropy | Step::Dot(_) => kept.last = None,
                 Step::Mean | Step::Last => kept.position = false,
                 Step::Variance => (kept.position, kept.last) = (false, None),
                 Step::MeanHeads => kept.head = false,

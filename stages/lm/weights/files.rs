@@ -80,7 +80,7 @@ impl ModelFiles<'_> {
         };
         let settings = self.path(role::TOKENIZER_CONFIG).map(json).transpose().map_err(TokenizerError)?;
         let template = self.path(role::TEMPLATE).map(text).transpose().map_err(TokenizerError)?;
-        let config = self.config().map_err(|error| TokenizerError(error.0))?;
+        let config = self.path(role::CONFIG).map(json).transpose().map_err(TokenizerError)?.unwrap_or_default();
         let begin = config["bos_token_id"].as_u64().and_then(|id| u32::try_from(id).ok());
         Tokenizer::from_json(tokenizer, Beside { settings: settings.unwrap_or_default(), template, begin })
     }
