@@ -106,7 +106,7 @@ fn shipped_manifests_plan_without_their_models() {
             };
             let fetches = manifest["stages"].as_table().unwrap().values().any(fetched);
             match fetches {
-                true => assert!(unknown > 5, "{}: nothing is fetched in a new cache folder", path.display()),
+                true => assert!(unknown > 0, "{}: nothing is fetched in a new cache folder", path.display()),
                 false => assert_eq!(unknown, 0, "{}: it has all that it needs", path.display()),
             }
             planned += 1;
