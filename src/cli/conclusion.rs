@@ -133,29 +133,37 @@ fn check(control: &Control) -> String {
 
 /// What came of the expectations: how many hold, and each that does not.
 fn expected(findings: &[Finding]) -> Vec<String> {
-    let judged = || findings.iter().filter(|finding| !matches!(finding.held, Held::NotApplicable { .. }));
+    let judged = findings.iter().filter(|finding| unjudged(&finding.held).is_none()).count();
     let (held, others): (Vec<_>, Vec<_>) =
         findings.iter().partition(|finding| matches!(finding.held, Held::Pass { .. }));
-    let count = format!("expectations: {} of {} hold", held.len(), judged().count());
-    let count = judged().next().is_some().then_some(count);
+    let count = (judged > 0).then(|| format!("expectations: {} of {judged} hold", held.len()));
     count.into_iter().chain(lines(others)).collect()
 }
 
-/// A line for each of these expectations, and one for all that hold for others than what was measured.
+/// A line for each of these expectations, and one for all that are not judged for the same reason.
 fn lines<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<String> {
-    let mut others: BTreeMap<&str, Vec<&Finding>> = BTreeMap::new();
+    let mut others: BTreeMap<String, Vec<&Finding>> = BTreeMap::new();
     let mut lines = vec![];
     for finding in findings {
-        match &finding.held {
-            Held::NotApplicable { because } => others.entry(because).or_default().push(finding),
-            _ => lines.push(sentence(finding)),
+        match unjudged(&finding.held) {
+            Some(why) => others.entry(why).or_default().push(finding),
+            None => lines.push(sentence(finding)),
         }
     }
-    lines.extend(others.into_iter().map(|(because, of)| match of.as_slice() {
+    lines.extend(others.into_iter().map(|(why, of)| match of.as_slice() {
         [one] => sentence(one),
-        many => format!("{} expectations: not applicable to these weights ({because})", many.len()),
+        many => format!("{} expectations: {why}", many.len()),
     }));
     lines
+}
+
+/// Why an expectation neither passed nor failed.
+fn unjudged(held: &Held) -> Option<String> {
+    match held {
+        Held::NotApplicable { because } => Some(format!("not applicable to these weights ({because})")),
+        Held::NotRun => Some("not finished".to_owned()),
+        Held::Pass { .. } | Held::Fail { .. } => None,
+    }
 }
 
 /// What an expectation says that is not met.
@@ -173,7 +181,8 @@ fn sentence(finding: &Finding) -> String {
         Held::Fail { found, because } => {
             format!("expect {that}: FAIL: found {found}, expected {}: {because}", finding.expected)
         }
-        Held::NotApplicable { because } => format!("expect {that}: not applicable to these weights ({because})"),
-        Held::NotRun => format!("expect {that}: its stage is not finished"),
+        held @ (Held::NotApplicable { .. } | Held::NotRun) => {
+            format!("expect {that}: {}", unjudged(held).unwrap_or_default())
+        }
     }
 }

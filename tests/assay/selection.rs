@@ -51,6 +51,24 @@ fn one_cell_and_what_it_needs() {
     assert_eq!(in_state(&forced, "reproduced"), ["phiid[tau=2]"]);
 }
 
+/// Expectations of what is not run are counted, not judged.
+#[test]
+fn what_is_not_run_is_neither_met_nor_missed() {
+    let expect = |tau: u32, range: &str| {
+        format!(
+            "[[expect]]\nthat = \"ranking.head_idx\"\ncell = {{ tau = {tau}, range = \"{range}\" }}\nwhere = {{ head_idx = 0 }}\nequals = 0\n"
+        )
+    };
+    let expected = [expect(1, "low"), expect(1, "very high"), expect(2, "low")].concat();
+    let sandbox = Sandbox::small(HEAD, &format!("{RANKING}{expected}"));
+    let said = |arguments: &[&str]| sandbox.assay(&[&["run", "study.toml"], arguments].concat()).stderr;
+    let none = said(&["phiid"]);
+    assert!(none.contains("3 expectations: not finished\n") && !none.contains(" hold"), "{none}");
+    let one = said(&["--cell", "ranking[tau=1,range=low]"]);
+    assert!(one.contains("expectations: 1 of 1 hold\n2 expectations: not finished\n"), "{one}");
+    assert!(said(&[]).contains("expectations: 3 of 3 hold\n"));
+}
+
 #[test]
 fn an_unknown_cell_is_told_the_nearest() {
     let sandbox = swept();
