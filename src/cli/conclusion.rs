@@ -131,58 +131,40 @@ fn check(control: &Control) -> String {
     format!("control {}: {found} ({})", control.cell, control.control)
 }
 
-/// What came of the expectations: how many hold, and each that does not.
+/// What came of the expectations: how many hold, each that does not, and how many were not judged, by the reason.
 fn expected(findings: &[Finding]) -> Vec<String> {
-    let judged = findings.iter().filter(|finding| unjudged(&finding.held).is_none()).count();
-    let (held, others): (Vec<_>, Vec<_>) =
-        findings.iter().partition(|finding| matches!(finding.held, Held::Pass { .. }));
-    let count = (judged > 0).then(|| format!("expectations: {} of {judged} hold", held.len()));
-    count.into_iter().chain(lines(others)).collect()
-}
-
-/// A line for each of these expectations, and one for all that are not judged for the same reason.
-fn lines<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Vec<String> {
-    let mut others: BTreeMap<String, Vec<&Finding>> = BTreeMap::new();
-    let mut lines = vec![];
+    let (mut hold, mut missed) = (0, vec![]);
+    let mut unjudged: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for finding in findings {
-        match unjudged(&finding.held) {
-            Some(why) => others.entry(why).or_default().push(finding),
-            None => lines.push(sentence(finding)),
+        let called = called(finding);
+        match &finding.held {
+            Held::Pass { .. } => hold += 1,
+            Held::Fail { found, because } => {
+                missed.push(format!("expect {called}: FAIL: found {found}, expected {}: {because}", finding.expected));
+            }
+            Held::NotApplicable { because } => {
+                unjudged.entry(format!("not applicable to these weights ({because})")).or_default().push(called);
+            }
+            Held::NotRun => unjudged.entry("not finished".to_owned()).or_default().push(called),
         }
     }
-    lines.extend(others.into_iter().map(|(why, of)| match of.as_slice() {
-        [one] => sentence(one),
+    let judged = hold + missed.len();
+    let count = (judged > 0).then(|| format!("expectations: {hold} of {judged} hold"));
+    let others = unjudged.into_iter().map(|(why, called)| match called.as_slice() {
+        [one] => format!("expect {one}: {why}"),
         many => format!("{} expectations: {why}", many.len()),
-    }));
-    lines
+    });
+    count.into_iter().chain(missed).chain(others).collect()
 }
 
-/// Why an expectation neither passed nor failed.
-fn unjudged(held: &Held) -> Option<String> {
-    match held {
-        Held::NotApplicable { because } => Some(format!("not applicable to these weights ({because})")),
-        Held::NotRun => Some("not finished".to_owned()),
-        Held::Pass { .. } | Held::Fail { .. } => None,
-    }
-}
-
-/// What an expectation says that is not met.
-fn sentence(finding: &Finding) -> String {
+/// What an expectation is about, for people.
+fn called(finding: &Finding) -> String {
     let labels = finding.cell.split_once('[').map(|(_, labels)| labels.trim_end_matches(']').to_owned());
     let picks =
         finding.picks.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or(&value.to_string())));
     let details: Vec<_> = labels.into_iter().chain(picks).collect();
-    let that = match details.as_slice() {
+    match details.as_slice() {
         [] => finding.that.clone(),
         _ => format!("{} [{}]", finding.that, details.join(",")),
-    };
-    match &finding.held {
-        Held::Pass { .. } => format!("expect {that}: pass"),
-        Held::Fail { found, because } => {
-            format!("expect {that}: FAIL: found {found}, expected {}: {because}", finding.expected)
-        }
-        held @ (Held::NotApplicable { .. } | Held::NotRun) => {
-            format!("expect {that}: {}", unjudged(held).unwrap_or_default())
-        }
     }
 }
