@@ -76,9 +76,7 @@ impl Stage for DetectHeads {
     }
 
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
-        let Artifact::Tensor(tensor) = inputs.one("pattern") else {
-            return Err(Failure::fatal("`pattern` is no tensor"));
-        };
+        let tensor = inputs.tensor("pattern")?;
         let Data::F32(pattern) = &tensor.data else {
             return Err(Failure::fatal("`pattern` does not hold numbers of 32 bits, as a capture does"));
         };

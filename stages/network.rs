@@ -162,9 +162,7 @@ impl Network {
 
 /// The matrix that came, if it is one of undirected pairs.
 fn symmetric(inputs: &Inputs) -> Result<(&Tensor, Array2<f64>), Failure> {
-    let Artifact::Tensor(tensor) = inputs.one("matrix") else {
-        return Err(Failure::fatal("`matrix` is no tensor"));
-    };
+    let tensor = inputs.tensor("matrix")?;
     let square = tensor.data.to_f64().into_dimensionality::<Ix2>().ok().filter(|matrix| matrix.is_square());
     let Some(matrix) = square else {
         let shape = tensor.shape();

@@ -40,9 +40,7 @@ impl Stage for Rearrange {
     }
 
     fn run(&self, inputs: &Inputs, _: &dyn Ctx) -> Result<Outputs, Failure> {
-        let Artifact::Tensor(tensor) = inputs.one(DATA) else {
-            return Err(Failure::fatal(format!("the input `{DATA}` is no tensor")));
-        };
+        let tensor = inputs.tensor(DATA)?;
         let names: Vec<String> = tensor.axis_names().into_iter().map(str::to_owned).collect();
         if let Some(mistake) = self.mistakes(Some(&names)).pop() {
             return Err(Failure::fatal(mistake.message));

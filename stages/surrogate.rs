@@ -74,7 +74,7 @@ impl Stage for Surrogate {
     }
 
     fn run(&self, inputs: &Inputs, ctx: &dyn Ctx) -> Result<Outputs, Failure> {
-        let tensor = tensor(inputs, DATA)?;
+        let tensor = inputs.tensor(DATA)?;
         let layout = self.layout(tensor)?;
         let data = match (self.method, &tensor.data) {
             (Method::Shuffle, Data::F32(array)) => Data::F32(self.shuffled(array, &layout, |x| x.is_nan())),
@@ -82,7 +82,7 @@ impl Stage for Surrogate {
             (Method::Shuffle, Data::I64(array)) => Data::I64(self.shuffled(array, &layout, |_| false)),
             (Method::Gaussian, data) => like(data, self.noise(&data.to_f64(), &layout)),
             (Method::Orthogonal, data) => {
-                let other = self::tensor(inputs, TO)?;
+                let other = inputs.tensor(TO)?;
                 same_places(tensor, other)?;
                 let (made, lost) = orthogonal(&data.to_f64(), &other.data.to_f64(), &layout);
                 if lost > 0 {
@@ -225,13 +225,6 @@ fn like(data: &Data, made: ArrayD<f64>) -> Data {
     match data {
         Data::F32(_) => Data::F32(made.mapv(|x| x as f32)),
         Data::F64(_) | Data::I64(_) => Data::F64(made),
-    }
-}
-
-fn tensor<'i>(inputs: &'i Inputs, port: &str) -> Result<&'i Tensor, Failure> {
-    match inputs.one(port) {
-        Artifact::Tensor(tensor) => Ok(tensor),
-        _ => Err(Failure::fatal(format!("the input `{port}` is no tensor"))),
     }
 }
 

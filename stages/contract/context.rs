@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-use assay_cache::{Artifact, Digest, Labels, Table, Unit};
+use assay_cache::{Artifact, Digest, Labels, Table, Tensor, Unit};
 use serde_json::Value;
 
 use super::{Failure, Session};
@@ -88,6 +88,14 @@ impl Inputs {
         match self.one(port) {
             Artifact::Table(table) => Ok(table),
             _ => Err(Failure::fatal(format!("the input `{port}` is no table"))),
+        }
+    }
+
+    /// The tensor in a port.
+    pub fn tensor(&self, port: &str) -> Result<&Tensor, Failure> {
+        match self.one(port) {
+            Artifact::Tensor(tensor) => Ok(tensor),
+            _ => Err(Failure::fatal(format!("the input `{port}` is no tensor"))),
         }
     }
 
