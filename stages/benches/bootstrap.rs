@@ -3,7 +3,9 @@
 //!
 //! What lies between them is the price of expressions and of tables. Both use all cores, and must agree.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+mod timing;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use assay_cache::{Artifact, Digest, Table, Unit, Values};
 use assay_stages::{
@@ -11,6 +13,7 @@ use assay_stages::{
 };
 use rayon::prelude::*;
 use serde_json::json;
+use timing::best;
 
 const ROWS: usize = 4000;
 
@@ -24,8 +27,8 @@ const ROUNDS: usize = 5;
 fn main() {
     let values: Vec<f64> = (0..ROWS).map(|i| (i as f64 * 0.618_033_988_749_895 + 0.1).fract()).collect();
     let (stage, inputs, ctx) = (stage(), inputs(&values), Bare::new());
-    let (seconds, by_stage) = best(|| replicates(&stage, &inputs, &ctx));
-    let (floor, by_hand) = best(|| by_hand(&values));
+    let (seconds, by_stage) = best(ROUNDS, || replicates(&stage, &inputs, &ctx));
+    let (floor, by_hand) = best(ROUNDS, || by_hand(&values));
     let apart = by_stage.iter().zip(&by_hand).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(by_stage.len() == RESAMPLES && apart < 1e-12, "the two differ by {apart}");
     println!("{RESAMPLES} resamples of {ROWS} rows in units of {UNIT}, best of {ROUNDS}");
@@ -74,15 +77,6 @@ fn by_hand(values: &[f64]) -> Vec<f64> {
         suppressor / clean
     };
     (0..RESAMPLES).into_par_iter().map(one).collect()
-}
-
-fn best<T>(work: impl Fn() -> T) -> (f64, T) {
-    let timed = || {
-        let begun = Instant::now();
-        let made = work();
-        (begun.elapsed().as_secs_f64(), made)
-    };
-    (1..ROUNDS).map(|_| timed()).fold(timed(), |best, next| if next.0 < best.0 { next } else { best })
 }
 
 /// A context that saves nothing and is never stopped.

@@ -4,6 +4,8 @@
 //! Prints tokens a second, and the ratio to a floor measured in the same run: reading every weight once a step. With
 //! `ASSAY_BENCH_ABLATION` set, also the speed of teacher-forced passes with ten heads off.
 
+mod timing;
+
 use std::time::Instant;
 
 use assay_stages::lm::{
@@ -21,6 +23,7 @@ use assay_stages::lm::{
 };
 use rayon::prelude::*;
 use serde_json::{Value, json};
+use timing::best;
 
 const ROWS: usize = 8;
 const PROMPT: usize = 20;
@@ -68,24 +71,15 @@ fn pythia_160m() -> Value {
     })
 }
 
-/// The least seconds of a few runs.
-fn best(mut run: impl FnMut()) -> f64 {
-    let timed = (0..REPEATS).map(|_| {
-        let start = Instant::now();
-        run();
-        start.elapsed().as_secs_f64()
-    });
-    timed.fold(f64::INFINITY, f64::min)
-}
-
 /// Seconds to read this many bytes from memory once, on all cores.
 fn sweep(bytes: usize) -> f64 {
     let memory = vec![1u64; bytes / 8];
-    best(|| {
+    best(REPEATS, || {
         let sum: u64 =
             memory.par_chunks(1 << 16).map(|chunk| chunk.iter().fold(0u64, |sum, x| sum.wrapping_add(*x))).sum();
         assert_eq!(sum, memory.len() as u64);
     })
+    .0
 }
 
 fn main() {
@@ -110,7 +104,7 @@ fn main() {
     let probe = Probe { changes: vec![], takes: vec![norms] };
     let run = || drop(generate(&model, &prompts, NEW, &probe, Sampling::Greedy, |_| Ok(())).expect("nothing stops it"));
     run();
-    let (floor, seconds) = (sweep(read) * NEW as f64, best(run));
+    let (floor, seconds) = (sweep(read) * NEW as f64, best(REPEATS, run).0);
     println!("generate {ROWS} x ({PROMPT} + {NEW}): {seconds:.2} s, {:.1} tokens/s", (ROWS * NEW) as f64 / seconds);
     println!("floor (weights read once a step): {floor:.2} s; ratio {:.2}", seconds / floor);
 
@@ -127,7 +121,7 @@ fn ablation(model: &Model, texts: &[Vec<u32>]) {
     let heads: Vec<_> = (0..10).map(|i| (i * 7 % 12, i * 3 % 12)).collect();
     let forced = Forced::new(&sequences);
     let base = forced.predictions(model, vec![]).expect("nothing is edited");
-    let seconds = best(|| {
+    let (seconds, ()) = best(REPEATS, || {
         let ablated = forced.predictions(model, Change::zero_heads(&heads, &model.facts)).expect("heads that it has");
         assert!(forced.readings(&base, &ablated).iter().all(|reading| reading.kl > 0.0));
     });

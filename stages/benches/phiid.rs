@@ -6,7 +6,9 @@
 //! - peak: the same number of multiply-adds on registers, without any memory;
 //! - a pair at a time: correlations of one pair, closed form with its logarithms, prompt after prompt.
 
-use std::{hint::black_box, time::Instant};
+mod timing;
+
+use std::hint::black_box;
 
 use assay_stages::metrics::phiid::{self, Redundancy, Wanted, Windows};
 use ndarray::{Array3, ArrayView1, ArrayView2, linalg::general_mat_mul, s};
@@ -76,15 +78,12 @@ fn activations() -> Array3<f64> {
     all
 }
 
-/// The shortest of several rounds: the one that was disturbed least.
 fn best<T>(work: impl Fn() -> T) -> f64 {
-    (0..ROUNDS).map(|_| once(&work)).fold(f64::INFINITY, f64::min)
+    timing::best(ROUNDS, work).0
 }
 
 fn once<T>(work: impl Fn() -> T) -> f64 {
-    let start = Instant::now();
-    black_box(work());
-    start.elapsed().as_secs_f64()
+    timing::best(1, work).0
 }
 
 fn everything(activations: &Array3<f64>) -> phiid::Means {

@@ -4,7 +4,7 @@
 //! Prints steps a second, and the ratio to a floor measured in the same run: the matrix products of a step alone, one of
 //! the forward pass and two of the way back for each map, on one core. Attention itself is not in it.
 
-use std::time::Instant;
+mod timing;
 
 use assay_stages::lm::{
     Device, Tensor,
@@ -17,6 +17,7 @@ use assay_stages::lm::{
     },
 };
 use serde_json::json;
+use timing::best;
 
 const P: usize = 53;
 const WIDTH: usize = 64;
@@ -33,16 +34,6 @@ fn texts() -> Texts {
         new: vec![((a + b) % P) as u32],
     };
     Texts::new(&Tokens { sequences: pairs.map(text).collect(), vocab: None })
-}
-
-/// The least seconds of a few runs.
-fn best(mut run: impl FnMut()) -> f64 {
-    let timed = (0..REPEATS).map(|_| {
-        let start = Instant::now();
-        run();
-        start.elapsed().as_secs_f64()
-    });
-    timed.fold(f64::INFINITY, f64::min)
 }
 
 /// Seconds of the products of a step over so many texts of three tokens.
@@ -64,7 +55,7 @@ fn products(texts: usize, device: &Device) -> f64 {
         [&up as &dyn Fn(), &down, &unembed].iter().for_each(|product| product());
     };
     let one_core = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread");
-    one_core.install(|| best(|| (0..STEPS).for_each(|_| step())))
+    one_core.install(|| best(REPEATS, || (0..STEPS).for_each(|_| step())).0)
 }
 
 fn main() {
@@ -79,7 +70,7 @@ fn main() {
     let adam = Adam { weight_decay: 1.0, betas: [0.9, 0.98], ..Adam::default() };
     let seen: Vec<usize> = (0..texts.count()).collect();
     let mut number = 0;
-    let seconds = best(|| {
+    let (seconds, ()) = best(REPEATS, || {
         for _ in 0..STEPS {
             number += 1;
             let step = Step { number, adam: &adam, rate: 1.0, freeze: &[], dropout: None };
